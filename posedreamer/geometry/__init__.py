@@ -1,0 +1,1 @@
+"""Maths only: rotations, cameras, alignment, joint tables. Leading batch dimensions are free."""

@@ -22,13 +22,17 @@ def project(points_cam: Float[np.ndarray, "*batch points 3"], K: Float[np.ndarra
     points = np.asarray(points_cam, dtype=np.float64)
     depth = points[..., 2]
     if not np.all(depth > MIN_DEPTH):
-        raise ValueError(f"project: points must lie in front of the camera, got depth {depth.min():.4f} m, expected > 0")
+        raise ValueError(
+            f"project: points must lie in front of the camera, got depth {depth.min():.4f} m, expected > 0"
+        )
     homogeneous = points @ np.swapaxes(np.asarray(K, dtype=np.float64), -1, -2)
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
 def unproject(
-    pixels: Float[np.ndarray, "*batch points 2"], depth: Float[np.ndarray, "*batch points"], K: Float[np.ndarray, "*#batch 3 3"]
+    pixels: Float[np.ndarray, "*batch points 2"],
+    depth: Float[np.ndarray, "*batch points"],
+    K: Float[np.ndarray, "*#batch 3 3"],
 ) -> np.ndarray:
     """Points in the camera frame, metres, at the given depth along z: the inverse of `project`."""
     ones = np.ones((*np.shape(pixels)[:-1], 1))

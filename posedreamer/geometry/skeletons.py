@@ -13,7 +13,8 @@ BODY_JOINTS = (
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
 )  # fmt: skip
 HAND_JOINTS = {
-    side: tuple(f"{side}_{finger}{knuckle}" for finger in FINGERS for knuckle in (1, 2, 3)) for side in ("left", "right")
+    side: tuple(f"{side}_{finger}{knuckle}" for finger in FINGERS for knuckle in (1, 2, 3))
+    for side in ("left", "right")
 }
 SMPLX_JOINTS = (
     *BODY_JOINTS, "jaw", "left_eye_smplhf", "right_eye_smplhf", *HAND_JOINTS["left"], *HAND_JOINTS["right"],
@@ -21,7 +22,9 @@ SMPLX_JOINTS = (
 
 BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 HAND_PARENTS = {
-    side: tuple(wrist if knuckle == 0 else first + 3 * finger + knuckle - 1 for finger in range(5) for knuckle in range(3))
+    side: tuple(
+        wrist if knuckle == 0 else first + 3 * finger + knuckle - 1 for finger in range(5) for knuckle in range(3)
+    )
     for side, wrist, first in (("left", 20, 25), ("right", 21, 40))
 }
 SMPLX_PARENTS = (*BODY_PARENTS, 15, 15, 15, *HAND_PARENTS["left"], *HAND_PARENTS["right"])

@@ -1,0 +1,296 @@
+"""The configuration of a run: strict, frozen models. An unknown key or an impossible value is an error that names the field.
+
+A run is identified by everything here except `engine`: how many actors work, and on what, does not change a byte.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+ConditionKind = Literal["xyz", "depth", "normals", "parts", "openpose"]
+Split = Literal["train", "held_out", "all"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ImageConfig(Strict):
+    """Size of the stored image in pixels, and its file format (jpg has quality 95)."""
+
+    width: Annotated[int, Field(ge=64, le=4096)] = 128
+    height: Annotated[int, Field(ge=64, le=4096)] = 128
+    format: Literal["jpg", "png", "webp"] = "jpg"
+
+
+class RoundsConfig(Strict):
+    """How the wished number of kept samples is spread over rounds of whole shards.
+
+    count: rounds planned; more follow while samples are missing. first_share: part of the samples asked of round 0.
+    assumed_keep_rate: used until a round has shown one; max_shards: where the run stops, reached or not.
+    """
+
+    count: Positive = 2
+    first_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    assumed_keep_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    max_shards: Positive = 64
+
+
+class SourceConfig(Strict):
+    """Where poses come from. library: named poses; motion: AMASS SMPL-X files (path, folder, glob or URL).
+
+    The curriculum is one more source; its weight is mining.curriculum.share.
+    """
+
+    kind: Literal["library", "motion"]
+    weight: PositiveFloat = 1.0
+    path: str | None = None
+    families: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _path_belongs_to_motion(self) -> Self:
+        if self.kind == "motion" and self.path is None:
+            raise ValueError("a motion source needs `path`: a file, folder, glob or URL")
+        if self.kind == "library" and self.path is not None:
+            raise ValueError("a library source takes no `path`")
+        if self.kind == "motion" and self.families is not None:
+            raise ValueError("a motion source takes no `families`")
+        return self
+
+
+class ViewpointConfig(Strict):
+    """Camera ranges: degrees, except focal_mm (full-frame equivalent, 36 mm wide). Crop shares add up to 1."""
+
+    elevation_deg: tuple[float, float] = (-15.0, 35.0)
+    roll_sigma_deg: Annotated[float, Field(ge=0.0, le=45.0)] = 4.0
+    focal_mm: tuple[float, float] = (28.0, 85.0)
+    full_body: Share = 0.7
+    half_body: Share = 0.2
+    truncated: Share = 0.1
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name in ("elevation_deg", "focal_mm"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name}: the first value must not exceed the second, got {low} and {high}")
+        if not -80.0 <= self.elevation_deg[0] <= self.elevation_deg[1] <= 80.0:
+            raise ValueError(f"elevation_deg must stay within -80 and 80 degrees, got {self.elevation_deg}")
+        if self.focal_mm[0] <= 0:
+            raise ValueError(f"focal_mm must be positive, got {self.focal_mm}")
+        total = self.full_body + self.half_body + self.truncated
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"full_body + half_body + truncated must be 1, got {total}")
+        return self
+
+
+class SamplingConfig(Strict):
+    """Stage 1. prompts: an embedded grammar by name, or a YAML file. split: which part of assets/splits.yaml is drawn."""
+
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)] = (SourceConfig(kind="library"),)
+    split: Split = "all"
+    prompts: str = "nano"
+    viewpoints: ViewpointConfig = ViewpointConfig()
+    betas_sigma: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0
+    rasterizer: Literal["numba", "opengl"] = "numba"
+
+
+class GeneratorConfig(Strict):
+    """Stage 2. model: `nano`, or a pipeline's folder or hub id; controlnet: the same, when the pipeline has none of its own."""
+
+    model: str = "nano"
+    controlnet: str | None = None
+    condition: ConditionKind = "xyz"
+    adapters: tuple[str, ...] = ()
+    steps: Positive = 20
+    guidance: Annotated[float, Field(ge=0.0)] = 2.0
+    controlnet_scale: Annotated[float, Field(ge=0.0)] = 1.0
+    negative_prompt: str = ""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    device: str = "cpu"
+    batch_size: Positive = 8
+    threads: Positive = 1
+
+
+class CurriculumConfig(Strict):
+    """What a finished round hands to the next: candidates of low predicted `oks`, but above the floor.
+
+    share: part of the next round's poses that comes from the curriculum; the rest is drawn as in round 0.
+    pool: candidates scored; floor: lowest predicted oks that may be chosen.
+    """
+
+    share: Share = 0.5
+    pool: Positive = 2000
+    chosen: Positive = 200
+    floor: Share = 0.3
+    threads: Positive = 1
+
+
+class MiningConfig(Strict):
+    """Stage 3: scores of picture against label, and the curriculum fitted on them between rounds."""
+
+    curriculum: CurriculumConfig = CurriculumConfig()
+    threads: Positive = 1
+
+
+class OksCheck(Strict):
+    """Least `oks`. Below 0.5 wrong poses begin to pass, so less than that is refused."""
+
+    min: Annotated[float, Field(ge=0.5, le=1.0)] = 0.85
+
+
+class SecondPersonCheck(Strict):
+    """Most confidence of a person that remains when the labelled one is painted over."""
+
+    max: Share = 0.35
+
+
+class SilhouetteCheck(Strict):
+    """Least agreement of the picture's foreground with the label's silhouette."""
+
+    min: Share = 0.5
+
+
+class TruncationCheck(Strict):
+    """Least share of the label's COCO keypoints inside the image."""
+
+    min: Share = 0.35
+
+
+class ExposureCheck(Strict):
+    """Flat and blown-out pictures: least standard deviation of grey (0 to 255), most share of clipped pixels."""
+
+    min_contrast: Annotated[float, Field(ge=0.0, le=128.0)] = 12.0
+    max_clipped: Share = 0.5
+
+
+CheckName = Literal["exposure", "truncation", "second_person", "oks", "silhouette"]
+
+
+class FiltersConfig(Strict):
+    """Stage 4. Every check in `order` is scored for every sample; the first that fails, in this order, is the reason."""
+
+    order: tuple[CheckName, ...] = ("exposure", "truncation", "second_person", "oks", "silhouette")
+    exposure: ExposureCheck = ExposureCheck()
+    truncation: TruncationCheck = TruncationCheck()
+    second_person: SecondPersonCheck = SecondPersonCheck()
+    oks: OksCheck = OksCheck()
+    silhouette: SilhouetteCheck = SilhouetteCheck()
+    threads: Positive = 1
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        if len(set(self.order)) != len(self.order):
+            raise ValueError(f"each check may stand once in `order`, got {list(self.order)}")
+        return self
+
+
+class StorageConfig(Strict):
+    keep_rejects: bool = True
+
+
+class ReferenceConfig(Strict):
+    """What the kept set is compared with (kid_effnet, fd_effnet): a folder of images, or true renders made for the run."""
+
+    folder: str | None = None
+    renders: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.folder is not None and self.renders:
+            raise ValueError("give either `folder` or `renders`, not both")
+        return self
+
+
+class PoolConfig(Strict):
+    """One stage's actors and what each of them reserves."""
+
+    actors: Positive = 1
+    cpus: Annotated[float, Field(ge=0.0)] = 0.25
+    gpus: Annotated[float, Field(ge=0.0)] = 0.0
+
+
+class EngineConfig(Strict):
+    """How the work is spread. Nothing here changes the result, so nothing here is part of the run's identity.
+
+    A shard that takes longer than stall_factor times what the finished ones needed (at least stall_floor_s) is a stall.
+    """
+
+    sampling: PoolConfig = PoolConfig()
+    generation: PoolConfig = PoolConfig()
+    mining: PoolConfig = PoolConfig()
+    filtering: PoolConfig = PoolConfig()
+    object_store_mb: Annotated[int, Field(ge=80)] = 400
+    stall_factor: Annotated[float, Field(ge=1.0)] = 10.0
+    stall_floor_s: Annotated[float, Field(gt=0.0)] = 600.0
+
+
+class Config(Strict):
+    """One run. samples: how many are to be kept; shard_size: how many are attempted in a shard, the unit of work."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    seed: Annotated[int, Field(ge=0)] = 0
+    samples: Positive = 64
+    shard_size: Annotated[int, Field(ge=1, le=9999)] = 32
+    body: str = "open"
+    image: ImageConfig = ImageConfig()
+    rounds: RoundsConfig = RoundsConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    mining: MiningConfig = MiningConfig()
+    filters: FiltersConfig = FiltersConfig()
+    storage: StorageConfig = StorageConfig()
+    reference: ReferenceConfig = ReferenceConfig()
+    engine: EngineConfig = EngineConfig()
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a byte of the result: all of the config but `engine`."""
+        return self.model_dump(mode="json", exclude={"engine"})
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the identity's canonical JSON, hex; its first eight digits start every key."""
+        canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config of a YAML file with `a.b=value` overrides (values are YAML) applied in order.
+
+    Errors name the file and the field: unknown key, wrong type, impossible value, malformed override.
+    """
+    if not path.is_file():
+        raise ValueError(f"config: no such file: {path}")
+    raw = yaml.safe_load(path.read_text())
+    if not isinstance(raw, dict):
+        raise ValueError(f"config {path}: expected a mapping of fields, got {type(raw).__name__}")
+    for override in overrides:
+        _apply_override(raw, override)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()
+        ]
+        raise ValueError(f"config {path}:\n" + "\n".join(lines)) from None
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    if not separator or not dotted:
+        raise ValueError(f"override {override!r}: expected a.b=value")
+    *parents, last = dotted.split(".")
+    node = raw
+    for name in parents:
+        node = node.setdefault(name, {})
+        if not isinstance(node, dict):
+            raise ValueError(f"override {override!r}: {name} is no block of fields")
+    node[last] = yaml.safe_load(text)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -56,7 +56,7 @@ class SourceConfig(Strict):
     families: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
-    def _path_belongs_to_motion(self) -> Self:
+    def _path_belongs_to_motion(self) -> "SourceConfig":
         if self.kind == "motion" and self.path is None:
             raise ValueError("a motion source needs `path`: a file, folder, glob or URL")
         if self.kind == "library" and self.path is not None:
@@ -77,7 +77,7 @@ class ViewpointConfig(Strict):
     truncated: Share = 0.1
 
     @model_validator(mode="after")
-    def _ranges(self) -> Self:
+    def _ranges(self) -> "ViewpointConfig":
         for name in ("elevation_deg", "focal_mm"):
             low, high = getattr(self, name)
             if not low <= high:
@@ -187,7 +187,7 @@ class FiltersConfig(Strict):
     threads: Positive = 1
 
     @model_validator(mode="after")
-    def _once_each(self) -> Self:
+    def _once_each(self) -> "FiltersConfig":
         if len(set(self.order)) != len(self.order):
             raise ValueError(f"each check may stand once in `order`, got {list(self.order)}")
         return self
@@ -204,7 +204,7 @@ class ReferenceConfig(Strict):
     renders: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _one_of(self) -> Self:
+    def _one_of(self) -> "ReferenceConfig":
         if self.folder is not None and self.renders:
             raise ValueError("give either `folder` or `renders`, not both")
         return self

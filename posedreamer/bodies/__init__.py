@@ -1,0 +1,1 @@
+"""Parametric bodies in the SMPL-X layout: the embedded open body, official files, posing, and clothes."""

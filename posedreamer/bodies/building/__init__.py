@@ -1,0 +1,1 @@
+"""The builder of the open body: from CC0 MakeHuman data to the embedded files. Nothing here is imported at run time."""

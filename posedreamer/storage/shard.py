@@ -1,0 +1,130 @@
+"""Writing and reading one shard. Its json comes last: without it the shard is not done and will be made again.
+
+Deterministic content under a fixed name, so a retried shard replaces itself, byte for byte.
+"""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from posedreamer.sample import Sample
+from posedreamer.storage.codec import DrawControl, members_to_sample, sample_to_members
+from posedreamer.storage.files import join, read_file, remove_file, write_file
+from posedreamer.storage.images import ImageFormat
+from posedreamer.storage.index import samples_to_table, table_to_parquet
+from posedreamer.storage.stats import ShardStats, is_done, read_stats, stats_to_json
+from posedreamer.storage.tarball import members_to_tar, read_groups
+
+Members = Sequence[tuple[str, bytes]]
+
+
+def write_shard(
+    run_dir: str | Path,
+    shard: int,
+    round_index: int,
+    samples: Sequence[Sample],
+    seconds: Mapping[str, float],
+    *,
+    body: Mapping[str, str],
+    image_format: ImageFormat = "jpg",
+    keep_rejects: bool = True,
+) -> ShardStats:
+    """Writes a shard's tar, rejects, index and, last, its json; returns what the json says.
+
+    samples: all that were attempted, each with its verdict. A rejected sample goes into the rejects if it has all its
+    parts; one that was rejected before it had an image has its row only, like a failed one. body: what each sample's json
+    says of the body model (manifest.describe_body).
+    """
+    pending = [sample.key for sample in samples if sample.is_pending]
+    if pending:
+        raise ValueError(f"shard {shard:06d}: samples without a verdict: {pending}")
+    kept = [sample for sample in samples if sample.verdict.status == "kept"]
+    rejected = [sample for sample in samples if sample.verdict.status == "rejected" and _is_whole(sample)]
+    return write_shard_files(
+        run_dir,
+        shard,
+        round_index,
+        _all_members(kept, image_format, body),
+        _all_members(rejected, image_format, body) if keep_rejects else [],
+        samples_to_table(samples, shard, round_index),
+        seconds,
+    )
+
+
+def write_shard_files(
+    run_dir: str | Path,
+    shard: int,
+    round_index: int,
+    kept: Members,
+    rejected: Members,
+    table: pa.Table,
+    seconds: Mapping[str, float],
+) -> ShardStats:
+    """As `write_shard`, from ready members and index rows: what a derived data set copies, without another encoding."""
+    contents = {
+        f"rejects/{shard:06d}.tar": members_to_tar(rejected) if rejected else None,
+        f"shards/{shard:06d}.tar": members_to_tar(kept) if kept else None,
+        f"shards/{shard:06d}.parquet": table_to_parquet(table),
+    }
+    stats = _make_stats(shard, round_index, table, seconds, contents)
+    mark = f"shards/{shard:06d}.json"
+    _withdraw_mark(run_dir, mark, stats)
+    for name, content in contents.items():
+        if content is None:
+            remove_file(join(run_dir, name))  # of an earlier attempt
+        else:
+            write_file(join(run_dir, name), content)
+    write_file(join(run_dir, mark), stats_to_json(stats))
+    return stats
+
+
+def read_groups_of(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(key, {suffix: content}) of each sample in a tar of the contract."""
+    return read_groups(io.BytesIO(read_file(path)), str(path))
+
+
+def read_shard(path: str | Path, draw_control: DrawControl | None = None) -> Iterator[Sample]:
+    """The samples in a tar of the contract, with images as the shard's format kept them.
+
+    draw_control: needed where the generator was given another map than xyz, which shards do not hold (see codec.py).
+    """
+    return (members_to_sample(key, members, str(path), draw_control) for key, members in read_groups_of(path))
+
+
+def _is_whole(sample: Sample) -> bool:
+    return None not in (sample.label, sample.prompt, sample.condition, sample.image)
+
+
+def _all_members(samples: Sequence[Sample], image_format: ImageFormat, body: Mapping[str, str]) -> Members:
+    return [member for sample in samples for member in sample_to_members(sample, image_format, body)]
+
+
+def _make_stats(
+    shard: int, round_index: int, table: pa.Table, seconds: Mapping[str, float], contents: Mapping[str, bytes | None]
+) -> ShardStats:
+    statuses = table.column("status").to_pylist()
+    reasons = Counter(reason.partition(":")[0] for reason in table.column("reason").to_pylist() if reason is not None)
+    keys = table.column("key").to_pylist()
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"shard {shard:06d}: keys come twice: {[k for k, n in Counter(keys).items() if n > 1]}")
+    return ShardStats(
+        shard=shard,
+        round=round_index,
+        attempted=len(statuses),
+        kept=statuses.count("kept"),
+        rejected=statuses.count("rejected"),
+        failed=statuses.count("failed"),
+        reasons=dict(sorted(reasons.items())),
+        seconds=dict(seconds),
+        sha256={name: hashlib.sha256(data).hexdigest() for name, data in contents.items() if data is not None},
+    )
+
+
+def _withdraw_mark(run_dir: str | Path, mark: str, stats: ShardStats) -> None:
+    # A finished shard written again with the same content stays finished throughout; with another it is not, until the end.
+    if is_done(run_dir, stats.shard) and read_stats(run_dir, stats.shard).sha256 != stats.sha256:
+        remove_file(join(run_dir, mark))

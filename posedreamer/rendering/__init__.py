@@ -1,0 +1,1 @@
+"""Drawing bodies: two rasterisers, condition maps, visibility, dressed people, overlays."""

@@ -1,0 +1,1 @@
+"""Predictors on an image: keypoints and picture features."""

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: keypoint similarity, pose errors, distances between sets of pictures."""

@@ -1,0 +1,1 @@
+"""The line: sampling, generation, mining, filtering. No stage imports another."""

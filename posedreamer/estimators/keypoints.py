@@ -60,11 +60,12 @@ def person_square(detection: Detection, height: int, width: int) -> Square:
 def cut(rgb: UInt8[np.ndarray, "h w 3"], square: Square, size: int) -> UInt8[np.ndarray, "size size 3"]:
     """The square as a picture of size x size; black where it reaches over the edge."""
     height, width = rgb.shape[:2]
-    left, top = max(0, -square.x), max(0, -square.y)
-    right, bottom = max(0, square.x + square.side - width), max(0, square.y + square.side - height)
-    inside = rgb[max(0, square.y) : square.y + square.side, max(0, square.x) : square.x + square.side]
-    if inside.size == 0:
+    x_end, y_end = square.x + square.side, square.y + square.side
+    if x_end <= 0 or y_end <= 0 or square.x >= width or square.y >= height:
         return np.zeros((size, size, 3), np.uint8)
+    left, top = max(0, -square.x), max(0, -square.y)
+    right, bottom = max(0, x_end - width), max(0, y_end - height)
+    inside = rgb[max(0, square.y) : y_end, max(0, square.x) : x_end]
     padded = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     # Area averaging when shrinking; bilinear does not smear keypoints when enlarging.
     return cv2.resize(padded, (size, size), interpolation=cv2.INTER_AREA if square.side > size else cv2.INTER_LINEAR)

@@ -81,6 +81,7 @@ def test_cut_keeps_places() -> None:
     row, column = np.average(np.argwhere(small > 0) + 0.5, axis=0, weights=small[small > 0])
     assert (column * 4 + square.x, row * 4 + square.y) == pytest.approx((22, 10), abs=1e-9)
     assert cut(picture, Square(100, 100, 8), 20).max() == 0
+    assert cut(picture, Square(-30, -30, 8), 20).max() == 0
 
 
 def test_whole_square_holds_the_picture_in_its_middle() -> None:

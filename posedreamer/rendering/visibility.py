@@ -6,7 +6,10 @@ A keypoint is visible if its pixel lies in the image and nothing hides it there.
 holds it; a pixel of the background (a thin limb between pixel centres) hides nothing.
 
 - Inner keypoints, the skeleton's joints, lie some centimetres under the skin. They are hidden if the surface at their pixel
-  lies more than 2 cm in front of them and belongs to another part. A joint's own parts are its part, its parent's and its
+  lies more than 2 cm in front and belongs to another part. Their own part never hides them. Adjoining parts (the parent's,
+  the children's, and the upper spine's for the shoulders) enclose a joint too, so these hide it only from 20 cm on: on
+  the open body the skin over a hip or shoulder is at most 16 cm in front of the joint, and the far side of the same torso at
+  least 24 cm.
 - Surface keypoints (nose, eyes, ears, toes, heels, finger tips, face landmarks) and the eyeballs' centres are hidden by
   whatever lies more than 2 cm in front, their own part included: the far ear is hidden by the head.
 """
@@ -14,13 +17,15 @@ holds it; a pixel of the background (a thin limb between pixel centres) hides no
 import functools
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Bool, Float, Float32, Int32
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.geometry.skeletons import OUTPUT_JOINTS, SMPLX_JOINTS, SMPLX_PARENTS
 from posedreamer.rendering.rasterizer import Raster
 
 HIDING_DISTANCE = 0.02  # metres
+ENCLOSING_DISTANCE = 0.20  # metres
+ENCLOSED = (("left_shoulder", "spine3"), ("right_shoulder", "spine3"))
 SURFACE_JOINTS = ("left_eye_smplhf", "right_eye_smplhf")
 
 
@@ -47,9 +52,9 @@ def visible_keypoints(
     """True for each keypoint that is in the image and not hidden, by the rule of this module."""
     inside, columns, rows = pixels_of(keypoints, raster)
     face_id = raster.face_id[rows, columns]
-    in_front = (face_id >= 0) & (joints_cam[:, 2] - raster.depth[rows, columns] > HIDING_DISTANCE)
-    part = face_parts(body)[face_id]
-    return inside & ~(in_front & ~_own_parts()[np.arange(len(part)), part])
+    distance_in_front = joints_cam[:, 2] - raster.depth[rows, columns]
+    allowed = _allowed_distances()[np.arange(len(joints_cam)), face_parts(body)[face_id]]
+    return inside & ((face_id < 0) | (distance_in_front <= allowed))
 
 
 def pixels_of(keypoints: Float[np.ndarray, "points 2"], raster: Raster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,12 +66,16 @@ def pixels_of(keypoints: Float[np.ndarray, "points 2"], raster: Raster) -> tuple
 
 
 @functools.cache
-def _own_parts() -> np.ndarray:
-    """(127, 55) bool: the parts that never hide a keypoint."""
-    own = np.zeros((len(OUTPUT_JOINTS), len(SMPLX_JOINTS)), dtype=bool)
-    for joint, parent in enumerate(SMPLX_PARENTS):
-        own[joint, joint] = True
-        if parent >= 0:
-            own[joint, parent] = own[parent, joint] = True
-    own[[SMPLX_JOINTS.index(name) for name in SURFACE_JOINTS]] = False
-    return own
+def _allowed_distances() -> Float32[np.ndarray, "127 55"]:
+    """How far in front of each keypoint (row) the surface of each part may lie without hiding it, metres."""
+    allowed = np.full((len(OUTPUT_JOINTS), len(SMPLX_JOINTS)), HIDING_DISTANCE, dtype=np.float32)
+    adjoining = [(joint, parent) for joint, parent in enumerate(SMPLX_PARENTS) if parent >= 0]
+    adjoining += [(SMPLX_JOINTS.index(joint), SMPLX_JOINTS.index(part)) for joint, part in ENCLOSED]
+    for joint, part in adjoining:
+        allowed[joint, part] = ENCLOSING_DISTANCE
+        if SMPLX_PARENTS[joint] == part:
+            allowed[part, joint] = ENCLOSING_DISTANCE
+    own = np.arange(len(SMPLX_JOINTS))
+    allowed[own, own] = np.inf
+    allowed[[SMPLX_JOINTS.index(name) for name in SURFACE_JOINTS]] = HIDING_DISTANCE
+    return allowed

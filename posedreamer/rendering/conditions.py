@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import pose_body, rest_parameters
@@ -19,7 +19,7 @@ from posedreamer.geometry.skeletons import SMPLX_JOINTS
 from posedreamer.rendering.label import DrawnLabel
 from posedreamer.rendering.openpose import OPENPOSE_RULE, draw_openpose
 from posedreamer.rendering.rasterizer import interpolate, vertex_normals
-from posedreamer.rendering.visibility import part_map
+from posedreamer.rendering.visibility import face_parts
 
 CONDITION_KINDS = ("xyz", "depth", "normals", "parts", "openpose")
 
@@ -59,7 +59,7 @@ def draw_condition(kind: str, body: BodyModel, drawn: DrawnLabel) -> UInt8[np.nd
         case "normals":
             return draw_normals(body, drawn)
         case "parts":
-            return part_palette()[part_map(body, drawn.raster) + 1]
+            return draw_parts(body, drawn)
         case "openpose":
             height, width = drawn.mask.shape
             return draw_openpose(drawn.keypoints, drawn.visible, width, height)
@@ -95,7 +95,7 @@ def xyz_colors(body: BodyModel) -> Float32[np.ndarray, "verts 3"]:
 
 def draw_xyz(body: BodyModel, drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]:
     """`xyz_colors` interpolated perspective-correctly over each face, rounded to the nearest of 0..255."""
-    return _to_uint8(interpolate(drawn.raster, body.faces, 255.0 * xyz_colors(body)))
+    return np.rint(interpolate(drawn.raster, body.faces, 255.0 * xyz_colors(body))).astype(np.uint8)
 
 
 def draw_depth(drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]:
@@ -103,25 +103,35 @@ def draw_depth(drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]:
 
     The farthest visible point of the body is 64, the nearest 255, in three equal channels; a body at one depth is 255.
     """
-    inverse = np.divide(1.0, drawn.raster.depth, out=np.zeros(drawn.mask.shape, np.float32), where=drawn.mask)
+    image = np.zeros((*drawn.mask.shape, 3), dtype=np.uint8)
     if not drawn.mask.any():
-        return np.zeros((*drawn.mask.shape, 3), dtype=np.uint8)
-    low, high = inverse[drawn.mask].min(), inverse.max()
+        return image
+    inverse = 1.0 / drawn.raster.depth[drawn.mask].astype(np.float64)
+    low, high = inverse.min(), inverse.max()
     place = (inverse - low) / (high - low) if high > low else np.ones_like(inverse)
-    grey = np.where(drawn.mask, FARTHEST_GREY + (255 - FARTHEST_GREY) * place, 0.0)
-    return np.repeat(_to_uint8(grey)[..., None], 3, axis=-1)
+    image[drawn.mask] = np.rint(FARTHEST_GREY + (255 - FARTHEST_GREY) * place).astype(np.uint8)[:, None]
+    return image
 
 
 def draw_normals(body: BodyModel, drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]:
     """Outward unit normals, in the colours that ControlNet's normal-bae model expects (the ScanNet protocol).
 
     Red is bright where the surface faces the image's left, green where it faces up, blue where it faces the camera:
-    round(127.5 (1 - n)) of the camera-frame normal n (x right, y down, z forward).
+    round(127.5 (1 - n)) of the camera-frame normal n (x right, y down, z forward), smooth over each face.
     """
-    normals = interpolate(drawn.raster, body.faces, vertex_normals(drawn.posed.vertices, body.faces))
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    normals = interpolate(drawn.raster, body.faces, vertex_normals(drawn.posed.vertices, body.faces))[drawn.mask]
+    length = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     unit = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
-    return _to_uint8(np.where(drawn.mask[..., None], 127.5 * (1.0 - unit), 0.0))
+    image = np.zeros((*drawn.mask.shape, 3), dtype=np.uint8)
+    image[drawn.mask] = np.rint(127.5 * (1.0 - unit)).astype(np.uint8)
+    return image
+
+
+def draw_parts(body: BodyModel, drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]:
+    """Each pixel's part (`visibility.face_parts`) in the colour of `part_palette`; `parts_from_colors` reads it back."""
+    image = np.zeros((*drawn.mask.shape, 3), dtype=np.uint8)
+    image[drawn.mask] = part_palette()[face_parts(body)[drawn.raster.face_id[drawn.mask]] + 1]
+    return image
 
 
 @functools.cache
@@ -144,7 +154,3 @@ def parts_from_colors(image: UInt8[np.ndarray, "h w 3"]) -> Int32[np.ndarray, "h
     if not np.array_equal(palette[found], codes):
         raise ValueError("parts_from_colors: the image holds colours that are not in the palette (resized, or lossy?)")
     return (found - 1).astype(np.int32)
-
-
-def _to_uint8(values: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    return np.rint(values).astype(np.uint8)

@@ -40,7 +40,10 @@ def face_parts(body: BodyModel) -> Int32[np.ndarray, " faces"]:
 
 def part_map(body: BodyModel, raster: Raster) -> Int32[np.ndarray, "h w"]:
     """The part at each pixel, an index into SMPLX_JOINTS; -1 on the background."""
-    return np.where(raster.face_id < 0, np.int32(-1), face_parts(body)[raster.face_id])
+    parts = np.full(raster.face_id.shape, -1, dtype=np.int32)
+    covered = raster.face_id >= 0
+    parts[covered] = face_parts(body)[raster.face_id[covered]]
+    return parts
 
 
 def visible_keypoints(

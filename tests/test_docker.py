@@ -24,7 +24,9 @@ def test_dockerfile_has_both_targets_and_known_instructions() -> None:
 
 def test_every_target_installs_by_make() -> None:
     makefile_targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
-    called = [match for name, rest in instructions() if name == "RUN" for match in re.findall(r"(?:^|&& )make (\w+)", rest)]
+    called = [
+        match for name, rest in instructions() if name == "RUN" for match in re.findall(r"(?:^|&& )make (\w+)", rest)
+    ]
     assert called.count("setup") == 2
     assert set(called) <= makefile_targets
     assert "pip install" not in DOCKERFILE

@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
     {"training", "alignment", "curation", "drpose", "report", "doctor"},
-    {"factory", "planning", "watch", "cluster", "line"},
+    {"factory", "planning", "watch", "progress", "cluster", "line"},
     {"cli"},
 ]
 # Within a layer these pairs are allowed: one is built on the other.

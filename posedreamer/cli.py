@@ -1,0 +1,100 @@
+"""The command line. Each verb is a few lines over the library; `posedreamer VERB --help` lists its options."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+RunDir = Annotated[str, typer.Argument(help="A run directory.")]
+
+
+@app.command()
+def generate(
+    config: Annotated[Path, typer.Option(help="YAML file of the run.")],
+    out: Annotated[str, typer.Option(help="Run directory, local or a URL.")],
+    samples: Annotated[int | None, typer.Option(help="Kept samples wanted; the same as --set samples=N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same as --set seed=S.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="a.b=value, any field of the config.")] = None,
+) -> None:
+    """Generate a dataset, or go on with one that was interrupted."""
+    from posedreamer.line import gather_overrides, generate_dataset
+
+    generate_dataset(config, out, gather_overrides(set_ or [], samples, seed))
+
+
+@app.command()
+def verify(run_dir: RunDir) -> None:
+    """Check every sample of a run against its own label; exits 1 and lists the bad keys when any is untrue."""
+    from posedreamer.bodies.catalog import load_body
+    from posedreamer.storage.manifest import read_manifest
+    from posedreamer.storage.verify import verify_run
+
+    report = verify_run(run_dir, load_body(read_manifest(run_dir)["config"]["body"]))
+    print(report)
+    if not report.is_true:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gallery(
+    run_dir: RunDir, out: Annotated[Path | None, typer.Option(help="HTML file; default RUN_DIR/report.html.")] = None
+) -> None:
+    """Write the run's gallery as one self-contained HTML file."""
+    from posedreamer.report.gallery import write_gallery
+
+    print(write_gallery(run_dir, out or Path(run_dir) / "report.html"))
+
+
+@app.command()
+def stats(run_dir: RunDir, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print counts, reasons, scores and seconds of a run."""
+    from posedreamer.report.statistics import run_statistics
+
+    statistics = run_statistics(run_dir)
+    if as_json:
+        print(json.dumps(statistics, indent=2))
+    else:
+        Console().print(statistics)
+
+
+@app.command()
+def curate(
+    run_dir: RunDir,
+    domain: Annotated[str, typer.Option(help="A domain of posedreamer/assets/domains, such as yoga.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new dataset.")],
+) -> None:
+    """Cut the samples of one domain out of a run, as shards of the same contract."""
+    from posedreamer.curation.domain import curate as cut_domain
+
+    Console().print(cut_domain(run_dir, domain, out))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks, and how to get it; exits 1 when a run could not work."""
+    from posedreamer.doctor import is_healthy, run_checks
+
+    checks = run_checks()
+    for check in checks:
+        print(f"{check.status:5} {check.name}: {check.detail}" + (f"  [{check.fix}]" if check.fix else ""))
+    if not is_healthy(checks):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: a caller's mistake is one clear line on stderr, not a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ Columns: what the record says, each label array as a fixed-size list (row-major)
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,7 @@ RECORD_COLUMNS: dict[str, pa.DataType] = {
 
 def array_column(spec: ArraySpec) -> pa.DataType:
     """The column type of a label array: a list of as many elements as it has, row-major."""
-    count = 1
-    for length in spec.shape:
-        count *= length
-    return pa.list_(_ELEMENTS[spec.dtype.str[1:]], count)
+    return pa.list_(_ELEMENTS[spec.dtype.str[1:]], math.prod(spec.shape))
 
 
 def samples_to_table(samples: Sequence[Sample], shard: int, round_index: int) -> pa.Table:

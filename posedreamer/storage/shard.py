@@ -8,6 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -95,6 +96,14 @@ def read_shard(path: str | Path, draw_control: DrawControl | None = None) -> Ite
     return (members_to_sample(key, members, str(path), draw_control) for key, members in read_groups_of(path))
 
 
+def count_rows(table: pa.Table) -> dict[str, Any]:
+    """attempted, kept, rejected, failed, and reasons (failed ones under the words before the colon) of index rows."""
+    statuses, reasons = table.column("status").to_pylist(), table.column("reason").to_pylist()
+    words = Counter(reason.partition(":")[0] for reason in reasons if reason is not None)
+    counts = {status: statuses.count(status) for status in ("kept", "rejected", "failed")}
+    return {"attempted": len(statuses), **counts, "reasons": dict(sorted(words.items()))}
+
+
 def _is_whole(sample: Sample) -> bool:
     return None not in (sample.label, sample.prompt, sample.condition, sample.image)
 
@@ -106,19 +115,13 @@ def _all_members(samples: Sequence[Sample], image_format: ImageFormat, body: Map
 def _make_stats(
     shard: int, round_index: int, table: pa.Table, seconds: Mapping[str, float], contents: Mapping[str, bytes | None]
 ) -> ShardStats:
-    statuses = table.column("status").to_pylist()
-    reasons = Counter(reason.partition(":")[0] for reason in table.column("reason").to_pylist() if reason is not None)
     keys = table.column("key").to_pylist()
     if len(set(keys)) != len(keys):
         raise ValueError(f"shard {shard:06d}: keys come twice: {[k for k, n in Counter(keys).items() if n > 1]}")
     return ShardStats(
         shard=shard,
         round=round_index,
-        attempted=len(statuses),
-        kept=statuses.count("kept"),
-        rejected=statuses.count("rejected"),
-        failed=statuses.count("failed"),
-        reasons=dict(sorted(reasons.items())),
+        **count_rows(table),
         seconds=dict(seconds),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in contents.items() if data is not None},
     )

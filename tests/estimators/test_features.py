@@ -21,10 +21,11 @@ def extractor() -> FeatureExtractor:
 
 @pytest.mark.parametrize(("name", "classes"), [("cat", TABBY_EGYPTIAN_TIGER_CAT), ("coffee", ESPRESSO_OR_CUP)])
 def test_knows_a_cat_from_a_cup(extractor: FeatureExtractor, name: str, classes: set[int]) -> None:
-    """Features through the network's own classifier: weights, input scale and pooling are right."""
-    row = torch.from_numpy(extractor.extract([getattr(skimage.data, name)()]))
-    probability = extractor.network._fc(row).softmax(1)[0]
-    assert float(probability[sorted(classes)].sum()) > 0.8
+    """Features through the network's own classifier: weights and input scale are right, and pooling is its own."""
+    photo = getattr(skimage.data, name)()
+    logits = extractor.network._fc(torch.from_numpy(extractor.extract([photo])))
+    assert float(logits.softmax(1)[0, sorted(classes)].sum()) > 0.8
+    torch.testing.assert_close(logits, extractor.network(torch.from_numpy(prepare(photo))[None]), atol=1e-3, rtol=0)
 
 
 def test_distances_grow_with_blur(extractor: FeatureExtractor) -> None:

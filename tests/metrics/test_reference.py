@@ -50,9 +50,9 @@ def test_description_names_its_circumstances(folder: Path) -> None:
 def test_hash_knows_names_and_bytes(folder: Path) -> None:
     before = read_reference(folder)[1]
     assert read_reference(folder)[1] == before
-    (folder / "000.png").rename(folder / "zzz.png")
+    (folder / "000.png").rename(folder / "000b.png")
     renamed = read_reference(folder)[1]
-    Image.fromarray(noise(1, 9)[0]).save(folder / "zzz.png")
+    Image.fromarray(noise(1, 9)[0]).save(folder / "000b.png")
     assert len({before, renamed, read_reference(folder)[1]}) == 3
 
 

@@ -1,0 +1,146 @@
+"""What is known of a dressed person before the pose is: which skin a garment hides, where lips, brows and eyes are."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int32
+from scipy.spatial import cKDTree
+
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.posing import PosedBody, pose_body, rest_parameters
+from posedreamer.bodies.wardrobe import Garment, Wardrobe, pose_garment
+from posedreamer.geometry.skeletons import OUTPUT_JOINTS, SMPLX_JOINTS
+from posedreamer.rendering.rasterizer import vertex_normals
+
+# Skin deeper than this under cloth (metres, along its normal) is not looked for: the cloth belongs to another limb.
+COVER_DEPTH = 0.09
+# Skin this near to a hem stays, so that no gap opens when the hem moves.
+HEM_MARGIN = 0.015
+# How much nearer to the camera each further layer is drawn.
+LIFT_STEP = 0.004
+
+
+class Outfit(NamedTuple):
+    """Merged mesh: body vertices, then those of each garment. lift: metres towards the camera, for `people.py`."""
+
+    faces: Int32[np.ndarray, "faces 3"]
+    lift: Float32[np.ndarray, " verts"]
+
+
+def make_outfit(body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...]) -> Outfit:
+    """The merged mesh of a body in these garments, listed from inside to outside. An unknown name is a ValueError."""
+    unknown = [name for name in garments if name not in wardrobe.garments]
+    if unknown:
+        raise ValueError(f"wardrobe has no {', '.join(unknown)}; it has {', '.join(sorted(wardrobe.garments))}")
+    rest = pose_body(body, rest_parameters())
+    hidden = np.zeros(body.num_vertices, dtype=bool)
+    faces, lift, start = [], [np.zeros(body.num_vertices)], body.num_vertices
+    for layer, name in enumerate(garments, start=1):
+        garment = wardrobe.garments[name]
+        hidden |= covered_skin(body, rest, garment)
+        faces.append(garment.faces + start)
+        lift.append(np.full(len(garment.v_template), LIFT_STEP * layer))
+        start += len(garment.v_template)
+    shown = body.faces[~hidden[body.faces].all(axis=1)]
+    return Outfit(np.concatenate([shown, *faces]).astype(np.int32), np.concatenate(lift).astype(np.float32))
+
+
+def covered_skin(body: BodyModel, rest: PosedBody, garment: Garment) -> Bool[np.ndarray, " verts"]:
+    """Body vertices that lie under the garment in the rest pose, away from its hems."""
+    vertices, normals = rest.vertices, vertex_normals(rest.vertices, body.faces)
+    cloth = pose_garment(garment, rest_parameters(), rest)
+    corners = cloth[garment.faces]
+    # The cloth as a dense cloud: corners, edge middles and centres of its triangles.
+    cloud = np.concatenate([cloth, corners.mean(axis=1), *((corners[:, i] + corners[:, i - 1]) / 2 for i in range(3))])
+    distance, nearest = cKDTree(cloud).query(vertices, distance_upper_bound=COVER_DEPTH)
+    found = np.isfinite(distance)
+    outward = np.zeros(len(vertices))
+    outward[found] = ((cloud[nearest[found]] - vertices[found]) * normals[found]).sum(axis=1)
+    hems = boundary_vertices(garment.faces)
+    hem_distance = cKDTree(cloth[hems]).query(vertices)[0] if len(hems) else np.full(len(vertices), np.inf)
+    return (
+        found & (outward > -0.002) & (outward > 0.3 * np.minimum(distance, 1.0) - 0.001) & (hem_distance > HEM_MARGIN)
+    )
+
+
+def boundary_vertices(faces: Int[np.ndarray, "faces 3"]) -> Int[np.ndarray, " hems"]:
+    """Vertices of edges that belong to one face only, sorted."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(unique[counts == 1])
+
+
+class SkinPaint(NamedTuple):
+    """How much of each vertex is lip, brow, flushed skin, white of the eye, iris, pupil: 0 to 1."""
+
+    lips: Float32[np.ndarray, " verts"]
+    brows: Float32[np.ndarray, " verts"]
+    flush: Float32[np.ndarray, " verts"]
+    white: Float32[np.ndarray, " verts"]
+    iris: Float32[np.ndarray, " verts"]
+    pupil: Float32[np.ndarray, " verts"]
+
+    def albedo(
+        self, skin: Float[np.ndarray, "3"], hair: Float[np.ndarray, "3"], rng: np.random.Generator
+    ) -> Float32[np.ndarray, "verts 3"]:
+        """Linear colours of the bare body. The iris is brown, blue or green."""
+        iris = np.array([(0.10, 0.05, 0.02), (0.12, 0.22, 0.38), (0.12, 0.2, 0.1)][int(rng.integers(3))])
+        layers = (
+            (self.flush, skin * [1.06, 0.72, 0.68]),
+            (self.lips, skin * [0.95, 0.5, 0.5]),
+            (self.brows, np.minimum(hair * 0.7, skin * 0.6)),
+            (self.white, np.array([0.82, 0.82, 0.80])),
+            (self.iris, iris),
+            (self.pupil, np.array([0.01, 0.01, 0.01])),
+        )
+        albedo = np.broadcast_to(skin, (len(self.lips), 3)).astype(np.float32)
+        for amount, color in layers:
+            albedo = albedo + amount[:, None] * (color.astype(np.float32) - albedo)
+        return albedo
+
+
+def make_skin_paint(body: BodyModel) -> SkinPaint:
+    """Where the features are, found on the rest body from its face landmarks and eye joints."""
+    rest = pose_body(body, rest_parameters())
+    vertices, part = rest.vertices, body.weights.numpy().argmax(axis=1)
+    is_eye = np.isin(part, [SMPLX_JOINTS.index("left_eye_smplhf"), SMPLX_JOINTS.index("right_eye_smplhf")])
+    named = dict(zip(OUTPUT_JOINTS, rest.joints, strict=True))
+    head = ~is_eye & np.isin(part, [SMPLX_JOINTS.index("head"), SMPLX_JOINTS.index("jaw"), SMPLX_JOINTS.index("neck")])
+    lip_line = [
+        named[f"{side}_mouth_{i}"] for side in ("left", "right") for i in range(1, 6) if (side, i) in _LIP_PLACES
+    ]
+    middle = np.mean([named["mouth_top"], named["mouth_bottom"]], axis=0)
+    half_width = float(np.abs([p[0] for p in lip_line]).max())
+    half_height = float(named["mouth_top"][1] - named["mouth_bottom"][1]) / 2
+    x, y = (vertices[:, 0] - middle[0]) / half_width, (vertices[:, 1] - middle[1]) / (half_height * 1.05)
+    near_face = head & (vertices[:, 2] > middle[2] - 0.03)
+    lips = near_face * _soft(1.0 - np.abs(x) ** 1.6 - np.abs(y) ** 2, 0.25)
+    brows = np.zeros(len(vertices), dtype=np.float32)
+    for side in ("left", "right"):
+        arc = np.array([named[f"{side}_eye_brow{i}"] for i in range(1, 6)])
+        fine = np.concatenate([np.linspace(a, b, 12) for a, b in zip(arc[:-1], arc[1:], strict=True)])
+        brows = np.maximum(brows, head * _soft(0.0075 - cKDTree(fine).query(vertices)[0], 0.004))
+    cheeks = np.zeros(len(vertices), dtype=np.float32)
+    for side in (-1.0, 1.0):
+        cheek = np.array([side * 0.045, named["nose"][1] + 0.002, named["nose"][2] - 0.03])
+        cheeks = np.maximum(cheeks, np.exp(-(((vertices - cheek) ** 2).sum(axis=1)) / 0.022**2))
+    nose = np.exp(-((vertices - named["nose"]) ** 2).sum(axis=1) / 0.014**2)
+    flush = 0.35 * head * np.maximum(cheeks, nose)
+    angle = np.full(len(vertices), np.pi)
+    for joint in ("left_eye_smplhf", "right_eye_smplhf"):
+        one = part == SMPLX_JOINTS.index(joint)
+        ball = vertices[one]
+        out = ball - (ball.min(axis=0) + ball.max(axis=0)) / 2
+        angle[one] = np.arccos(np.clip(out[:, 2] / np.linalg.norm(out, axis=1), -1.0, 1.0))
+    return SkinPaint(
+        *(np.asarray(amount, dtype=np.float32) for amount in (
+            lips, brows, flush, is_eye, is_eye * _soft(0.62 - angle, 0.15), is_eye * _soft(0.3 - angle, 0.1),
+        ))
+    )  # fmt: skip
+
+
+_LIP_PLACES = {("left", 1), ("right", 1)}
+
+
+def _soft(signed: Float[np.ndarray, " verts"], width: float) -> Float32[np.ndarray, " verts"]:
+    return np.clip(signed / width + 0.5, 0.0, 1.0).astype(np.float32)

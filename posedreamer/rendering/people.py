@@ -1,0 +1,218 @@
+"""People: the posed body dressed from its wardrobe, painted, lit and set into a scene.
+
+One merged mesh of body, clothes, shoes and hair is rasterised at a multiple of the picture's size, shaded per pixel in
+linear light, and averaged down. Skin that a garment covers is left out, and clothes are drawn a few millimetres nearer to
+the camera than they are (along the line of sight, so nothing moves in the picture): no skin pokes through in a posed body.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Int32, UInt8
+
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.posing import PosedBody, pose_body
+from posedreamer.bodies.wardrobe import Wardrobe, pose_garment
+from posedreamer.geometry.cameras import transform_points
+from posedreamer.rendering import attributes as looks
+from posedreamer.rendering.dressing import Outfit, SkinPaint, make_outfit, make_skin_paint
+from posedreamer.rendering.rasterizer import interpolate, rasterize, vertex_normals
+from posedreamer.rendering.scenes import draw_scene, look
+from posedreamer.rendering.shading import crevices, draw_sun_map, linear_to_srgb, shade, sun_pixels, sunlit
+from posedreamer.sample import BodyParameters
+
+# How much of the sun a shadow takes away from the ground: skylight fills it.
+GROUND_SHADOW = 0.42
+CONTACT_SHADOW = 0.5
+
+
+class Dresser:
+    """A body and its wardrobe, with what can be computed once: the cost is paid at the first picture of each outfit."""
+
+    def __init__(self, body: BodyModel, wardrobe: Wardrobe) -> None:
+        self.body, self.wardrobe = body, wardrobe
+        self._outfits: dict[tuple[str, ...], Outfit] = {}
+        self._skin_paint: SkinPaint | None = None
+
+    def outfit(self, garments: tuple[str, ...]) -> Outfit:
+        """The merged mesh of body and garments, from inside to outside."""
+        if garments not in self._outfits:
+            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments)
+        return self._outfits[garments]
+
+    def skin_paint(self) -> SkinPaint:
+        """Where lips, brows and eyes are."""
+        if self._skin_paint is None:
+            self._skin_paint = make_skin_paint(self.body)
+        return self._skin_paint
+
+
+class DressedMesh(NamedTuple):
+    """Everything that is drawn, camera frame, metres. albedo: linear RGB of each vertex."""
+
+    vertices: Float32[np.ndarray, "verts 3"]
+    faces: Int32[np.ndarray, "faces 3"]
+    albedo: Float32[np.ndarray, "verts 3"]
+    lift: Float32[np.ndarray, " verts"]
+
+
+_dressers: dict[tuple[int, int], Dresser] = {}
+
+
+def dresser_for(body: BodyModel, wardrobe: Wardrobe) -> Dresser:
+    """The Dresser of this very body and wardrobe, made once a process."""
+    key = (id(body), id(wardrobe))
+    if key not in _dressers:
+        _dressers[key] = Dresser(body, wardrobe)  # holds both, so their ids stay theirs
+    return _dressers[key]
+
+
+def render_person(
+    body: BodyModel,
+    wardrobe: Wardrobe,
+    parameters_cam: BodyParameters,
+    K: Float[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+    attributes: Mapping[str, str],
+    rng: np.random.Generator,
+    supersample: int = 2,
+    T_cam_from_world: Float[np.ndarray, "4 4"] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture of the person that `attributes` describe (all of attributes.VALUES), in a scene drawn from rng.
+
+    T_cam_from_world: where up and the ground (y = 0) are. Without it the camera is taken to be level, the ground to be
+    under the body's lowest point. A body that is not in front of the camera is a ValueError.
+    """
+    posed = pose_body(body, parameters_cam)
+    return draw_person(
+        body, wardrobe, posed, parameters_cam, K, width, height, attributes, rng, supersample, T_cam_from_world
+    )
+
+
+def draw_person(
+    body: BodyModel,
+    wardrobe: Wardrobe,
+    posed: PosedBody,
+    parameters_cam: BodyParameters,
+    K: Float[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+    attributes: Mapping[str, str],
+    rng: np.random.Generator,
+    supersample: int = 2,
+    T_cam_from_world: Float[np.ndarray, "4 4"] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """`render_person` of a body that is posed already (from `pose_bodies`: one forward pass for many)."""
+    looks.check_attributes(attributes)
+    mesh = dress(dresser_for(body, wardrobe), posed, parameters_cam, attributes, rng)
+    T_cam_from_world = _level_camera() if T_cam_from_world is None else np.asarray(T_cam_from_world, np.float64)
+    view = look(T_cam_from_world, K, width, height, _foot(posed.vertices, T_cam_from_world))
+    scene = draw_scene(attributes["scene"], view, rng)
+    sun_map = draw_sun_map(mesh.vertices, mesh.faces, T_cam_from_world[:3, :3] @ scene.light.towards_sun)
+    ground_points = view.ground_points_cam.reshape(-1, 3)
+    shadow = _ground_shadow(sun_map, ground_points) + _contact_shadow(mesh.vertices, ground_points, T_cam_from_world)
+    shadow = np.clip(shadow, 0.0, 0.75).reshape(height, width) * view.ground
+    background = scene.background * (1.0 - shadow[..., None])
+
+    scaled_K = np.diag([supersample, supersample, 1.0]) @ K
+    lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
+    raster = rasterize(lifted, mesh.faces, scaled_K, width * supersample, height * supersample)
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    seen = raster.face_id >= 0
+    values = interpolate(raster, mesh.faces, np.concatenate([mesh.albedo, normals, mesh.vertices], axis=1))[seen]
+    openness = crevices(raster, seen, float(scaled_K[0, 0]))[seen]
+    points = values[:, 6:9]
+    color = shade(
+        values[:, :3], values[:, 3:6], points, sunlit(sun_map, points), openness, scene.light, T_cam_from_world[:3, :3]
+    )
+    foreground = np.zeros((*seen.shape, 4), dtype=np.float32)
+    foreground[seen, :3], foreground[seen, 3] = np.clip(color, 0.0, 1.2), 1.0
+    foreground = foreground.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
+    return linear_to_srgb(foreground[..., :3] + background * (1.0 - foreground[..., 3:]))
+
+
+def dress(
+    dresser: Dresser,
+    posed: PosedBody,
+    parameters_cam: BodyParameters,
+    attributes: Mapping[str, str],
+    rng: np.random.Generator,
+) -> DressedMesh:
+    """Body and garments as one mesh with its colours."""
+    colors = {
+        looks.SHOES_GARMENT: looks.jittered(looks.CLOTH_COLORS[attributes["shoes_color"]], rng),
+        looks.BOTTOM_GARMENTS[attributes["bottom"]]: looks.jittered(
+            looks.CLOTH_COLORS[attributes["bottom_color"]], rng
+        ),
+        looks.TOP_GARMENTS[attributes["top"]]: looks.jittered(looks.CLOTH_COLORS[attributes["top_color"]], rng),
+    }
+    hair_color = looks.jittered(looks.HAIR_COLORS[attributes["hair_color"]], rng)
+    hair = looks.HAIR_GARMENTS[attributes["hair_style"]]
+    if hair is not None:
+        colors[hair] = hair_color
+    skin = looks.jittered(looks.SKIN_COLORS[attributes["skin"]], rng, 0.7)
+    outfit = dresser.outfit(tuple(colors))
+    vertices, albedo = [posed.vertices], [dresser.skin_paint().albedo(skin, hair_color, rng)]
+    for name, color in colors.items():
+        garment = dresser.wardrobe.garments[name]
+        vertices.append(pose_garment(garment, parameters_cam, posed))
+        albedo.append(garment.shade[:, None] * color.astype(np.float32))
+    return DressedMesh(
+        np.concatenate(vertices).astype(np.float32),
+        outfit.faces,
+        np.concatenate(albedo).astype(np.float32),
+        outfit.lift,
+    )
+
+
+def _foot(vertices_cam: Float[np.ndarray, "verts 3"], T_cam_from_world: Float[np.ndarray, "4 4"]) -> np.ndarray:
+    """The point of the ground below the body, world: the ground is y = 0, or the lowest vertex where that is lower."""
+    rotmat = T_cam_from_world[:3, :3]
+    world = (vertices_cam - T_cam_from_world[:3, 3]) @ rotmat
+    middle = (world.min(axis=0) + world.max(axis=0)) / 2
+    is_known = not np.array_equal(T_cam_from_world, _level_camera())
+    lowest = float(world[:, 1].min())
+    return np.array([middle[0], min(lowest, 0.0) if is_known else lowest, middle[2]])
+
+
+def _level_camera() -> Float[np.ndarray, "4 4"]:
+    """A camera in its own world: x right, y up (image rows run down), looking along the world's -z."""
+    return np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+def _ground_shadow(sun_map, ground_points: Float[np.ndarray, "points 3"]) -> Float32[np.ndarray, " points"]:
+    column, row, depth = sun_pixels(sun_map, ground_points)
+    size = sun_map.coverage.shape[0]
+    inside = (column > 0) & (column < size - 1) & (row > 0) & (row < size - 1) & (depth > 1.0)
+    x, y = np.where(inside, column, 0).astype(np.intp), np.where(inside, row, 0).astype(np.intp)
+    fx, fy = column - x, row - y
+    cover = sun_map.coverage
+    across = cover[y, x] * (1 - fx) + cover[y, np.minimum(x + 1, size - 1)] * fx
+    below_row = np.minimum(y + 1, size - 1)
+    across_below = cover[below_row, x] * (1 - fx) + cover[below_row, np.minimum(x + 1, size - 1)] * fx
+    return np.where(inside, GROUND_SHADOW * (across * (1 - fy) + across_below * fy), 0.0).astype(np.float32)
+
+
+def _contact_shadow(
+    vertices_cam: Float[np.ndarray, "verts 3"],
+    ground_points: Float[np.ndarray, "points 3"],
+    T_cam_from_world: Float[np.ndarray, "4 4"],
+) -> Float32[np.ndarray, " points"]:
+    """A soft dark patch where the body touches the ground or nearly does: weight falls to 1/e at 6 cm of height."""
+    import cv2
+
+    foot = _foot(vertices_cam, T_cam_from_world)
+    T_world_from_cam = np.linalg.inv(T_cam_from_world)
+    world = transform_points(T_world_from_cam, vertices_cam[::3]) - foot
+    ground = transform_points(T_world_from_cam, ground_points) - foot
+    cells, size = 96, 3.0
+    index = np.clip(((world[:, [2, 0]] / size + 0.5) * cells).astype(np.intp), 0, cells - 1)
+    weight = np.exp(-np.clip(world[:, 1], 0, None) / 0.06)
+    grid = np.zeros((cells, cells), dtype=np.float32)
+    np.maximum.at(grid, (index[:, 0], index[:, 1]), weight.astype(np.float32))
+    grid = cv2.GaussianBlur(grid, (0, 0), 1.6)
+    where = ((ground[:, [0, 2]] / size + 0.5) * cells - 0.5).astype(np.float32)
+    sampled = cv2.remap(grid, where[:, 0], where[:, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return CONTACT_SHADOW * sampled[:, 0]

@@ -1,0 +1,1 @@
+"""Loops for what is trained from scratch or on shards."""

@@ -26,7 +26,7 @@ class PoseSet(NamedTuple):
 class Nearest(NamedTuple):
     """The closest pose of a reference set, radians: mean angle between corresponding joints, and angle between the ups."""
 
-    index: Integer[np.ndarray, " poses"]
+    reference: Integer[np.ndarray, " poses"]
     joints_rad: Float[np.ndarray, " poses"]
     tilt_rad: Float[np.ndarray, " poses"]
 

@@ -80,7 +80,7 @@ def test_the_nearest_pose_is_found_through_noise_and_mirror():
     noisy = PoseSet(references.body_pose + RNG.normal(0, 0.02, references.body_pose.shape), references.up)
     for poses in (noisy, mirrored(noisy)):
         found = nearest_pose(poses, references)
-        assert found.index.tolist() == list(range(12))
+        assert found.reference.tolist() == list(range(12))
         assert found.joints_rad.max() < 0.06
         assert found.tilt_rad.max() < 1e-6
 

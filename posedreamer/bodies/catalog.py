@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.layout import read_body_arrays
 from posedreamer.bodies.wardrobe import Wardrobe
 
 OPEN_BODY_DIRECTORY = Path(__file__).parents[1] / "assets" / "open_body"
@@ -20,4 +21,4 @@ def load_body(name_or_path: str = "open") -> BodyModel:
 @functools.cache
 def load_wardrobe() -> Wardrobe:
     """Clothes, shoes and hair of the open body, read once a process."""
-    return Wardrobe.from_file(OPEN_BODY_DIRECTORY / "wardrobe.npz")
+    return Wardrobe.from_file(OPEN_BODY_DIRECTORY / "wardrobe.npz", read_body_arrays(OPEN_BODY_DIRECTORY / "open.npz"))

@@ -7,7 +7,7 @@ extracted to disk, and refused with the byte and key where something is off: lin
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 # Formats whose readers run code that the file carries; refused under any further suffix too (`x.pyd.gz`).
 REFUSED_SUFFIXES = frozenset({"pyd", "pkl", "pickle", "pt", "pth", "joblib", "dill"})
@@ -15,6 +15,13 @@ MAX_MEMBER_BYTES = 1 << 30
 _BLOCK = 512
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _PAX_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE)
+
+
+@runtime_checkable
+class ByteStream(Protocol):
+    """An open binary file, local or remote."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 def members_to_tar(members: Iterable[tuple[str, bytes]]) -> bytes:
@@ -28,7 +35,7 @@ def members_to_tar(members: Iterable[tuple[str, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_members(stream: IO[bytes], where: str) -> Iterator[tuple[str, bytes]]:
+def read_members(stream: ByteStream, where: str) -> Iterator[tuple[str, bytes]]:
     """The (name, content) pairs of an uncompressed tar, in order, one in memory at a time.
 
     where: the archive's name for errors. Anything but plain files with plain names is a ValueError, and so is an archive
@@ -65,7 +72,7 @@ def read_members(stream: IO[bytes], where: str) -> Iterator[tuple[str, bytes]]:
         offset += _BLOCK + padded
 
 
-def read_groups(stream: IO[bytes], where: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+def read_groups(stream: ByteStream, where: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, {suffix: content}) of each sample in a shard, in order; `a.label.npz` is suffix `label.npz` of key `a`.
 
     A member that comes twice, or a key whose members do not stand together, is a ValueError.

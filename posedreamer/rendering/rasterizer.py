@@ -5,10 +5,11 @@ that share an edge see exactly opposite values, and a centre exactly on an edge 
 is: every pixel of a surface is drawn once, with no gap and no overlap. Nothing is culled; the nearest face wins, and at equal
 depth the one with the lower index. Everything is float64 without reordering, hence the same on every run.
 
-The compiled code is cached beside this file, so the compilation (seconds) is paid once a machine.
+The compiled code is cached beside this file, so the compilation (seconds) is paid once a machine. `no_type_check` keeps the
+checks that tests put around every function out of what numba compiles.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, no_type_check
 
 import numba
 import numpy as np
@@ -75,6 +76,7 @@ def vertex_normals(
 
 
 @numba.njit(cache=True, inline="always")
+@no_type_check
 def _edge(px, py, qx, qy, u, v):
     """Twice the signed area of p, q, (u, v). Exactly opposite for q, p: both are computed from the same end."""
     if py < qy or (py == qy and px < qx):
@@ -83,12 +85,14 @@ def _edge(px, py, qx, qy, u, v):
 
 
 @numba.njit(cache=True, inline="always")
+@no_type_check
 def _owns(px, py, qx, qy):
     """True if the edge p -> q, inside at positive `_edge` values, is a left edge (goes up) or a top edge (goes right)."""
     return qy < py or (qy == py and qx > px)
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _draw(pixels, inverse_depth, faces, width, height):
     face_id = np.full((height, width), -1, np.int32)
     nearest = np.zeros((height, width))  # 1 / depth: linear over the image, larger is nearer
@@ -145,6 +149,7 @@ def _draw(pixels, inverse_depth, faces, width, height):
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _interpolate(face_id, barycentrics, faces, values):
     height, width = face_id.shape
     channels = values.shape[1]
@@ -162,6 +167,7 @@ def _interpolate(face_id, barycentrics, faces, values):
 
 
 @numba.njit(cache=True, nogil=True)
+@no_type_check
 def _vertex_normals(vertices, faces):
     normals = np.zeros(vertices.shape)
     for face in range(faces.shape[0]):

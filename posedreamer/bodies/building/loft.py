@@ -84,7 +84,7 @@ def _left_shoe(skin: Skin) -> Bound:
 def build_skirt(skin: Skin) -> Bound:
     """A knee-length skirt: rings around both legs, wider towards the hem, skinned by a soft mix of both thighs."""
     pelvis, knee = skin.joints["pelvis"], skin.joints["left_knee"]
-    top, bottom = pelvis[1] + 0.075, knee[1] + 0.05
+    top, bottom = pelvis[1] + 0.075, knee[1] + 0.03
     body = np.flatnonzero(np.abs(skin.vertices[:, 0]) < 0.30)
     points = skin.vertices[body]
     angles = np.linspace(0, 2 * np.pi, SKIRT_SPOKES, endpoint=False)
@@ -94,7 +94,7 @@ def build_skirt(skin: Skin) -> Bound:
         near = points[np.abs(points[:, 1] - y) < 0.02][:, [0, 2]]
         centre = np.array([0.0, near[:, 1].mean()])
         folds = 0.006 * share * np.cos(14 * angles)
-        radius = support_ring(near, centre, angles) + 0.026 + 0.030 * share + folds
+        radius = support_ring(near, centre, angles) + 0.024 + 0.014 * share + folds
         rings.append((centre, radius, y))
     radii = np.array([radius for _, radius, _ in rings])
     radii = np.maximum.accumulate(radii, axis=0)
@@ -117,11 +117,18 @@ def _skirt_anchors(skin: Skin, positions: np.ndarray):
         sign = 1 if letter == "left" else -1
         return np.flatnonzero((skin.weights[:, joints].sum(axis=1) > 0.8) & (sign * skin.vertices[:, 0] > -1e-6))
 
-    # A point between the legs follows both, in proportion: no jump of weights in the middle.
-    left = bind(skin, positions, side("left"), 0.05)
-    right = bind(skin, positions, side("right"), 0.05)
-    share = np.clip(0.5 + positions[:, 0] / 0.22, 0, 1)[:, None]
-    return csr_matrix(left.multiply(share) + right.multiply(1 - share))
+    # Each point is seen as if it stood before its thigh's middle, so that cloth between the legs is moved by the legs and
+    # not by the crotch; it follows both, in proportion: no jump of weights in the middle.
+    hip, knee = skin.joints["left_hip"], skin.joints["left_knee"]
+    down = np.clip((hip[1] + 0.05 - positions[:, 1]) / 0.10, 0, 1)
+    middle = np.interp(positions[:, 1], [knee[1], hip[1]], [knee[0], hip[0]])
+    halves = []
+    for letter, sign in (("left", 1), ("right", -1)):
+        seen = positions.copy()
+        seen[:, 0] = (1 - down) * positions[:, 0] + down * sign * np.maximum(sign * positions[:, 0], middle)
+        halves.append(bind(skin, positions, side(letter), 0.04, at=seen))
+    share = np.clip(0.5 + positions[:, 0] / 0.14, 0, 1)[:, None]
+    return csr_matrix(halves[0].multiply(share) + halves[1].multiply(1 - share))
 
 
 def joined(meshes: list[Bound]) -> Bound:

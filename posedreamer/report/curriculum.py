@@ -37,7 +37,10 @@ def curriculum_item(round_index: int, record: Mapping[str, Any]) -> dict[str, An
         "round": round_index,
         "why": record.get("why", ""),
         "facts": [(words(name), show(value)) for name, value in facts.items()],
-        "charts": [{"title": words(name), "svg": histogram_svg({"kept": value})} for name, value in numbers.items()],
+        "charts": [
+            {"title": words(name), "svg": histogram_svg({"kept": list(map(float, value))})}
+            for name, value in numbers.items()
+        ],
         "tables": [_table(words(name), value) for name, value in records.items()],
     }
 

@@ -20,7 +20,7 @@ from posedreamer.rendering.conditions import draw_condition
 from posedreamer.rendering.label import draw_label
 from posedreamer.report.charts import histogram_svg
 from posedreamer.report.curriculum import curriculum_items
-from posedreamer.report.facts import run_facts, score_thresholds
+from posedreamer.report.facts import Thresholds, missed_checks, run_facts, score_thresholds
 from posedreamer.report.pictures import Panel, sample_panels, sample_thumb
 from posedreamer.report.selection import extremes, read_samples, spread, spread_by_reason
 from posedreamer.report.statistics import index_rows, run_statistics
@@ -89,15 +89,16 @@ def page_context(
 
     samples = read_samples(run_dir, wanted, draw_control)
     thumbs = {row["key"]: sample_thumb(samples[row["key"]]) for pair in shown_ends.values() for g in pair for row in g}
-    cards = {reason: _cards(group, samples, body) for reason, group in shown_rejected.items()}
-    kept_cards = _cards(shown_kept, samples, body)
+    thresholds = score_thresholds(manifest)
+    cards = {reason: _cards(group, samples, body, thresholds) for reason, group in shown_rejected.items()}
+    kept_cards = _cards(shown_kept, samples, body, thresholds)
     counts = statistics["counts"]
     return {
         **run_facts(manifest, statistics),
         "attempted": counts["attempted"],
         "funnel": [_funnel_step(step) for step in statistics["funnel"]],
         "tables": _tables(statistics),
-        "scores": [_score(name, by_status, shown_ends[name], thumbs, manifest) for name in headline_scores],
+        "scores": [_score(name, by_status, shown_ends[name], thumbs, thresholds) for name in headline_scores],
         "joints": [_histogram(name, by_status, {}) for name in scores if name.startswith(JOINT_PREFIX)],
         "hero": [{**card, "hero": card["panels"][:3:2]} for card in spread(kept_cards, HERO)],
         "kept": kept_cards,
@@ -115,15 +116,14 @@ def page_context(
     }
 
 
-def _cards(rows: Sequence[Row], samples: Mapping[str, Sample], body: BodyModel) -> list[dict[str, Any]]:
-    return [
-        _card(row, samples[row["key"]], sample_panels(samples[row["key"]], body))
-        for row in rows
-        if row["key"] in samples
-    ]
+def _cards(
+    rows: Sequence[Row], samples: Mapping[str, Sample], body: BodyModel, thresholds: Thresholds
+) -> list[dict[str, Any]]:
+    stored = [samples[row["key"]] for row in rows if row["key"] in samples]
+    return [_card(sample, sample_panels(sample, body), thresholds) for sample in stored]
 
 
-def _card(row: Row, sample: Sample, panels: list[Panel]) -> dict[str, Any]:
+def _card(sample: Sample, panels: list[Panel], thresholds: Thresholds) -> dict[str, Any]:
     label, prompt = sample.label, sample.prompt
     if label is None or prompt is None:
         raise ValueError(f"sample {sample.key}: a gallery needs label and prompt")
@@ -135,6 +135,7 @@ def _card(row: Row, sample: Sample, panels: list[Panel]) -> dict[str, Any]:
         "oks": sample.scores.get("oks"),
         "status": sample.verdict.status,
         "reason": sample.verdict.reason,
+        "missed": missed_checks(sample.scores, thresholds) if sample.verdict.status == "rejected" else [],
         "prompt": prompt.text,
         "source": label.source,
         "tags": label.tags,
@@ -146,9 +147,8 @@ def _score(
     by_status: Mapping[str, Sequence[Row]],
     ends: tuple[Sequence[Row], Sequence[Row]],
     thumbs: Mapping[str, str],
-    manifest: Mapping[str, Any],
+    thresholds: Thresholds,
 ) -> dict[str, Any]:
-    thresholds = score_thresholds(manifest)
     side = thresholds[name][0] if name in thresholds else None
     titles = {"min": ("lowest: worst", "highest: best"), "max": ("lowest: best", "highest: worst")}
     lowest, highest = (
@@ -164,9 +164,7 @@ def _score(
     }
 
 
-def _histogram(
-    name: str, by_status: Mapping[str, Sequence[Row]], thresholds: Mapping[str, tuple[str, float]]
-) -> dict[str, Any]:
+def _histogram(name: str, by_status: Mapping[str, Sequence[Row]], thresholds: Thresholds) -> dict[str, Any]:
     series = {
         status: [row["scores"][name] for row in by_status[status] if row["scores"][name] is not None]
         for status in ("kept", "rejected")

@@ -42,8 +42,8 @@ HAIR_COLORS: dict[str, Color] = {
 }
 # Attribute value -> name of the garment in the wardrobe; None wears nothing there.
 HAIR_GARMENTS: dict[str, str | None] = {"short": "short_hair", "long": "long_hair", "bun": "bun_hair", "bald": None}
-TOP_GARMENTS = {"t-shirt": "t_shirt", "long-sleeve shirt": "long_sleeve_shirt", "tank top": "tank_top"}
-BOTTOM_GARMENTS = {"trousers": "trousers", "shorts": "shorts", "leggings": "leggings"}
+TOP_GARMENTS = {"t-shirt": "t_shirt", "long-sleeve shirt": "long_sleeve_top", "tank top": "tank_top"}
+BOTTOM_GARMENTS = {"trousers": "trousers", "shorts": "shorts", "skirt": "skirt"}
 SHOES_GARMENT = "shoes"
 SCENES = ("studio", "park", "street", "living room", "gym", "beach")
 

@@ -1,5 +1,6 @@
 """What is known of a dressed person before the pose is: which skin a garment hides, where lips, brows and eyes are."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +28,13 @@ class Outfit(NamedTuple):
     lift: Float32[np.ndarray, " verts"]
 
 
-def make_outfit(body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...]) -> Outfit:
-    """The merged mesh of a body in these garments, listed from inside to outside. An unknown name is a ValueError."""
+def make_outfit(
+    body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...], covered: dict[str, Bool[np.ndarray, " verts"]]
+) -> Outfit:
+    """The merged mesh of a body in these garments, listed from inside to outside. An unknown name is a ValueError.
+
+    covered: `covered_skin` by garment, filled here where it lacks one of them.
+    """
     unknown = [name for name in garments if name not in wardrobe.garments]
     if unknown:
         raise ValueError(f"wardrobe has no {', '.join(unknown)}; it has {', '.join(sorted(wardrobe.garments))}")
@@ -37,7 +43,9 @@ def make_outfit(body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...]) 
     faces, lift, start = [], [np.zeros(body.num_vertices)], body.num_vertices
     for layer, name in enumerate(garments, start=1):
         garment = wardrobe.garments[name]
-        hidden |= covered_skin(body, rest, garment)
+        if name not in covered:
+            covered[name] = covered_skin(body, rest, garment)
+        hidden |= covered[name]
         faces.append(garment.faces + start)
         lift.append(np.full(len(garment.v_template), LIFT_STEP * layer))
         start += len(garment.v_template)
@@ -56,10 +64,15 @@ def covered_skin(body: BodyModel, rest: PosedBody, garment: Garment) -> Bool[np.
     found = np.isfinite(distance)
     outward = np.zeros(len(vertices))
     outward[found] = ((cloud[nearest[found]] - vertices[found]) * normals[found]).sum(axis=1)
-    hems = boundary_vertices(garment.faces)
-    hem_distance = cKDTree(cloth[hems]).query(vertices)[0] if len(hems) else np.full(len(vertices), np.inf)
+    hems = cloth[boundary_vertices(garment.faces)]
+    if len(hems) == 0:
+        return found & (outward > 0.8 * np.minimum(distance, 1.0) - 0.004)
+    # Skin above a collar is nearest to the collar, not under it: what is nearest to a hem stays.
+    from_hem = cKDTree(hems).query(vertices)[0]
     return (
-        found & (outward > -0.002) & (outward > 0.3 * np.minimum(distance, 1.0) - 0.001) & (hem_distance > HEM_MARGIN)
+        found
+        & (outward > 0.8 * np.minimum(distance, 1.0) - 0.004)
+        & (from_hem > np.minimum(distance, 1.0) + HEM_MARGIN)
     )
 
 
@@ -87,7 +100,7 @@ class SkinPaint(NamedTuple):
         iris = np.array([(0.10, 0.05, 0.02), (0.12, 0.22, 0.38), (0.12, 0.2, 0.1)][int(rng.integers(3))])
         layers = (
             (self.flush, skin * [1.06, 0.72, 0.68]),
-            (self.lips, skin * [0.95, 0.5, 0.5]),
+            (self.lips, skin * [0.92, 0.56, 0.56]),
             (self.brows, np.minimum(hair * 0.7, skin * 0.6)),
             (self.white, np.array([0.82, 0.82, 0.80])),
             (self.iris, iris),
@@ -117,9 +130,9 @@ def make_skin_paint(body: BodyModel) -> SkinPaint:
     lips = near_face * _soft(1.0 - np.abs(x) ** 1.6 - np.abs(y) ** 2, 0.25)
     brows = np.zeros(len(vertices), dtype=np.float32)
     for side in ("left", "right"):
-        arc = np.array([named[f"{side}_eye_brow{i}"] for i in range(1, 6)])
-        fine = np.concatenate([np.linspace(a, b, 12) for a, b in zip(arc[:-1], arc[1:], strict=True)])
-        brows = np.maximum(brows, head * _soft(0.0075 - cKDTree(fine).query(vertices)[0], 0.004))
+        arc = np.array([named[f"{side}_eye_brow{i}"] for i in range(1, 5)])
+        fine = np.concatenate([np.linspace(a, b, 12) for a, b in itertools.pairwise(arc)])
+        brows = np.maximum(brows, 0.85 * head * _soft(0.0042 - cKDTree(fine).query(vertices)[0], 0.004))
     cheeks = np.zeros(len(vertices), dtype=np.float32)
     for side in (-1.0, 1.0):
         cheek = np.array([side * 0.045, named["nose"][1] + 0.002, named["nose"][2] - 0.03])

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import PosedBody, pose_body
 from posedreamer.bodies.wardrobe import Wardrobe, pose_garment
-from posedreamer.geometry.cameras import transform_points
 from posedreamer.rendering import attributes as looks
 from posedreamer.rendering.dressing import Outfit, SkinPaint, make_outfit, make_skin_paint
+from posedreamer.rendering.ground import contact, shadow_on_ground
 from posedreamer.rendering.rasterizer import interpolate, rasterize, vertex_normals
 from posedreamer.rendering.scenes import draw_scene, look
-from posedreamer.rendering.shading import crevices, draw_sun_map, linear_to_srgb, shade, sun_pixels, sunlit
+from posedreamer.rendering.shading import crevices, draw_sun_map, linear_to_srgb, shade, sunlit
 from posedreamer.sample import BodyParameters
 
 # How much of the sun a shadow takes away from the ground: skylight fills it.
@@ -33,12 +33,13 @@ class Dresser:
     def __init__(self, body: BodyModel, wardrobe: Wardrobe) -> None:
         self.body, self.wardrobe = body, wardrobe
         self._outfits: dict[tuple[str, ...], Outfit] = {}
+        self._covered: dict[str, Bool[np.ndarray, " verts"]] = {}
         self._skin_paint: SkinPaint | None = None
 
     def outfit(self, garments: tuple[str, ...]) -> Outfit:
         """The merged mesh of body and garments, from inside to outside."""
         if garments not in self._outfits:
-            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments)
+            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments, self._covered)
         return self._outfits[garments]
 
     def skin_paint(self) -> SkinPaint:
@@ -108,12 +109,13 @@ def draw_person(
     looks.check_attributes(attributes)
     mesh = dress(dresser_for(body, wardrobe), posed, parameters_cam, attributes, rng)
     T_cam_from_world = _level_camera() if T_cam_from_world is None else np.asarray(T_cam_from_world, np.float64)
-    view = look(T_cam_from_world, K, width, height, _foot(posed.vertices, T_cam_from_world))
+    foot = _foot(posed.vertices, T_cam_from_world)
+    view = look(T_cam_from_world, K, width, height, foot)
     scene = draw_scene(attributes["scene"], view, rng)
     sun_map = draw_sun_map(mesh.vertices, mesh.faces, T_cam_from_world[:3, :3] @ scene.light.towards_sun)
-    ground_points = view.ground_points_cam.reshape(-1, 3)
-    shadow = _ground_shadow(sun_map, ground_points) + _contact_shadow(mesh.vertices, ground_points, T_cam_from_world)
-    shadow = np.clip(shadow, 0.0, 0.75).reshape(height, width) * view.ground
+    shadow = GROUND_SHADOW * shadow_on_ground(sun_map, view.ground_points_cam)
+    shadow += CONTACT_SHADOW * contact(mesh.vertices, view, T_cam_from_world, foot)
+    shadow = np.clip(shadow, 0.0, 0.75) * view.ground
     background = scene.background * (1.0 - shadow[..., None])
 
     scaled_K = np.diag([supersample, supersample, 1.0]) @ K
@@ -125,7 +127,13 @@ def draw_person(
     openness = crevices(raster, seen, float(scaled_K[0, 0]))[seen]
     points = values[:, 6:9]
     color = shade(
-        values[:, :3], values[:, 3:6], points, sunlit(sun_map, points), openness, scene.light, T_cam_from_world[:3, :3]
+        values[:, :3],
+        values[:, 3:6],
+        points,
+        sunlit(sun_map, points, values[:, 3:6]),
+        openness,
+        scene.light,
+        T_cam_from_world[:3, :3],
     )
     foreground = np.zeros((*seen.shape, 4), dtype=np.float32)
     foreground[seen, :3], foreground[seen, 3] = np.clip(color, 0.0, 1.2), 1.0
@@ -180,39 +188,3 @@ def _foot(vertices_cam: Float[np.ndarray, "verts 3"], T_cam_from_world: Float[np
 def _level_camera() -> Float[np.ndarray, "4 4"]:
     """A camera in its own world: x right, y up (image rows run down), looking along the world's -z."""
     return np.diag([1.0, -1.0, -1.0, 1.0])
-
-
-def _ground_shadow(sun_map, ground_points: Float[np.ndarray, "points 3"]) -> Float32[np.ndarray, " points"]:
-    column, row, depth = sun_pixels(sun_map, ground_points)
-    size = sun_map.coverage.shape[0]
-    inside = (column > 0) & (column < size - 1) & (row > 0) & (row < size - 1) & (depth > 1.0)
-    x, y = np.where(inside, column, 0).astype(np.intp), np.where(inside, row, 0).astype(np.intp)
-    fx, fy = column - x, row - y
-    cover = sun_map.coverage
-    across = cover[y, x] * (1 - fx) + cover[y, np.minimum(x + 1, size - 1)] * fx
-    below_row = np.minimum(y + 1, size - 1)
-    across_below = cover[below_row, x] * (1 - fx) + cover[below_row, np.minimum(x + 1, size - 1)] * fx
-    return np.where(inside, GROUND_SHADOW * (across * (1 - fy) + across_below * fy), 0.0).astype(np.float32)
-
-
-def _contact_shadow(
-    vertices_cam: Float[np.ndarray, "verts 3"],
-    ground_points: Float[np.ndarray, "points 3"],
-    T_cam_from_world: Float[np.ndarray, "4 4"],
-) -> Float32[np.ndarray, " points"]:
-    """A soft dark patch where the body touches the ground or nearly does: weight falls to 1/e at 6 cm of height."""
-    import cv2
-
-    foot = _foot(vertices_cam, T_cam_from_world)
-    T_world_from_cam = np.linalg.inv(T_cam_from_world)
-    world = transform_points(T_world_from_cam, vertices_cam[::3]) - foot
-    ground = transform_points(T_world_from_cam, ground_points) - foot
-    cells, size = 96, 3.0
-    index = np.clip(((world[:, [2, 0]] / size + 0.5) * cells).astype(np.intp), 0, cells - 1)
-    weight = np.exp(-np.clip(world[:, 1], 0, None) / 0.06)
-    grid = np.zeros((cells, cells), dtype=np.float32)
-    np.maximum.at(grid, (index[:, 0], index[:, 1]), weight.astype(np.float32))
-    grid = cv2.GaussianBlur(grid, (0, 0), 1.6)
-    where = ((ground[:, [0, 2]] / size + 0.5) * cells - 0.5).astype(np.float32)
-    sampled = cv2.remap(grid, where[:, 0], where[:, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return CONTACT_SHADOW * sampled[:, 0]

@@ -15,7 +15,8 @@ from posedreamer.rendering.rasterizer import Raster, rasterize
 # The sun stands this far away (metres), so that its rays are as good as parallel over a body.
 SUN_DISTANCE = 60.0
 SUN_MAP_SIZE = 160
-SHADOW_BIAS = 0.02
+SHADOW_BIAS = 0.012
+NORMAL_OFFSET = 0.025
 # Light wraps a little round the edge of the lit side, as on skin and cloth: soft forms without a hard terminator.
 WRAP = 0.25
 
@@ -70,9 +71,14 @@ def sun_pixels(sun_map: SunMap, points_cam: Float[np.ndarray, "points 3"]) -> tu
     return points[:, 0] * scale + half, points[:, 1] * scale + half, points[:, 2]
 
 
-def sunlit(sun_map: SunMap, points_cam: Float[np.ndarray, "points 3"]) -> Float32[np.ndarray, " points"]:
-    """Share of the sun that reaches surface points, 0 in shadow: a mean over nine places around each."""
-    column, row, depth = sun_pixels(sun_map, points_cam)
+def sunlit(
+    sun_map: SunMap, points_cam: Float[np.ndarray, "points 3"], normals_cam: Float[np.ndarray, "points 3"]
+) -> Float32[np.ndarray, " points"]:
+    """Share of the sun that reaches surface points, 0 in shadow: a mean over nine places around each.
+
+    Points are looked up a little outside their surface, so that no surface shadows itself where light grazes it.
+    """
+    column, row, depth = sun_pixels(sun_map, points_cam + np.float32(NORMAL_OFFSET) * normals_cam)
     share = np.zeros(len(points_cam), dtype=np.float32)
     for dx in (-1.5, 0.0, 1.5):
         for dy in (-1.5, 0.0, 1.5):

@@ -1,0 +1,109 @@
+"""The settings of the nano generator's training: strict, frozen models over configs/train_nano.yaml."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from posedreamer.config import Positive, PositiveFloat, Share, Strict
+
+
+class LoopConfig(Strict):
+    """One training loop. The rate warms up, stays, and falls linearly to zero over the last `decay_steps`.
+
+    Unlike a cosine, the flat part does not depend on `steps`: a run can be ended early by resuming it with fewer steps.
+    ema: decay of the averaged weights, which are what is shown and exported. Periods are in steps.
+    """
+
+    steps: Positive
+    batch_size: Positive = 16
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    warmup_steps: Positive = 200
+    decay_steps: Positive = 1000
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    clip_norm: PositiveFloat = 1.0
+    checkpoint_every: Positive = 1000
+    preview_every: Positive = 1000
+
+
+class AutoencoderConfig(Strict):
+    """AutoencoderKL with one resnet a level; the number of levels sets the factor, 2 ** (levels - 1).
+
+    noise: standard deviation of the latents' noise while training; penalty: weight of the latents' mean square, which
+    keeps them from outgrowing that noise. person_weight: extra weight of pixels on the body.
+    """
+
+    channels: tuple[Positive, ...]
+    latent_channels: Positive = 4
+    groups: Positive = 8
+    noise: PositiveFloat = 0.15
+    penalty: Annotated[float, Field(ge=0.0)] = 2e-3
+    person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    loop: LoopConfig
+
+
+class TextConfig(Strict):
+    """CLIPTextModel over whole words. length: tokens, start and end included; a longer prompt is an error in training."""
+
+    width: Positive = 96
+    layers: Positive = 2
+    heads: Positive = 4
+    length: Positive = 40
+
+
+class DenoiserConfig(Strict):
+    """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
+
+    noise_mean, noise_std: of the logarithm of the noise level in training (Karras et al. 2022, eq. 5, for unit data).
+    caption_dropout: share of pictures trained with the empty prompt. person_weight: extra weight of cells on the body.
+    """
+
+    channels: tuple[Positive, ...]
+    attention: tuple[bool, ...]
+    heads: tuple[Positive, ...]
+    groups: Positive = 16
+    condition_channels: tuple[Positive, ...]
+    noise_mean: float = -0.6
+    noise_std: PositiveFloat = 1.2
+    caption_dropout: Share = 0.1
+    person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    loop: LoopConfig
+
+
+class PreviewConfig(Strict):
+    """How sample grids are drawn, and what the exported model recommends."""
+
+    columns: Positive = 8
+    steps: Positive = 14
+    guidance: PositiveFloat = 2.0
+
+
+class TrainNanoConfig(Strict):
+    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32)."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: Path
+    image_size: Positive = 128
+    threads: Positive = 2
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    autoencoder: AutoencoderConfig
+    text: TextConfig = TextConfig()
+    denoiser: DenoiserConfig
+    preview: PreviewConfig = PreviewConfig()
+
+
+def load_train_config(path: Path, overrides: dict[str, str] | None = None) -> TrainNanoConfig:
+    """The settings in a YAML file; `overrides` maps dotted names (denoiser.loop.steps) to YAML values."""
+    raw = yaml.safe_load(path.read_text())
+    for dotted, text in (overrides or {}).items():
+        *parents, last = dotted.split(".")
+        node = raw
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[last] = yaml.safe_load(text)
+    try:
+        return TrainNanoConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"training config {path}:\n{error}") from None

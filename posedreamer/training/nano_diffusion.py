@@ -1,0 +1,88 @@
+"""The denoiser's loss: velocity prediction with normally distributed logarithms of the noise level.
+
+For latents of unit variance this is the preconditioning and loss weight of Karras et al. 2022 (EDM, table 1), written in the
+variance-preserving form that Stable Diffusion pipelines expect.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from posedreamer.training.nano_autoencoder import body_mask, to_condition
+from posedreamer.training.nano_config import DenoiserConfig
+from posedreamer.training.nano_loop import LossAt, batch_at, torch_generator
+
+STAGE = "denoiser"
+
+
+def diffusion_loss(
+    modules: Mapping[str, Any],
+    latents: Float[Tensor, "count c h2 w2"],
+    conditions: UInt8[np.ndarray, "count h w 3"],
+    tokens: Int64[Tensor, "count length"],
+    empty: Int64[Tensor, " length"],
+    alphas_cumprod: Float[Tensor, " steps"],
+    config: DenoiserConfig,
+    seed: int,
+    precision: torch.dtype,
+) -> LossAt:
+    """Mean square error of the velocity, with more weight on the body. `empty`: tokens of the empty prompt."""
+    factor = conditions.shape[1] // latents.shape[2]
+
+    def loss_at(step: int) -> Tensor:
+        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(latents))
+        clean = latents[torch.from_numpy(rows)].float()
+        condition = to_condition(conditions[rows])
+        times = draw_times(len(rows), alphas_cumprod, config, torch_generator(seed, STAGE, step, "time"))
+        dropped = (
+            torch.rand(len(rows), generator=torch_generator(seed, STAGE, step, "caption")) < config.caption_dropout
+        )
+        words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)])
+        noise = torch.randn(clean.shape, generator=torch_generator(seed, STAGE, step, "noise"))
+        signal = alphas_cumprod[times].sqrt()[:, None, None, None]
+        loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None]
+        weight = 1.0 + config.person_weight * body_mask(condition, factor).float()
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            velocity = predict(modules, signal * clean + loudness * noise, times, words, condition)
+        error = velocity.float() - (signal * noise - loudness * clean)
+        return (error.square() * (weight / weight.mean())).mean()
+
+    return loss_at
+
+
+def predict(
+    modules: Mapping[str, Any],
+    noisy: Float[Tensor, "batch c h2 w2"],
+    times: Int64[Tensor, " batch"],
+    words: Int64[Tensor, "batch length"],
+    condition: Float[Tensor, "batch 3 h w"],
+) -> Tensor:
+    """The UNet's output under the ControlNet, as the pipeline computes it."""
+    noisy = noisy.contiguous(memory_format=torch.channels_last)
+    text = modules["text_encoder"](words).last_hidden_state
+    down, middle = modules["controlnet"](
+        noisy, times, encoder_hidden_states=text, controlnet_cond=condition, return_dict=False
+    )
+    return modules["unet"](
+        noisy,
+        times,
+        encoder_hidden_states=text,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+        return_dict=False,
+    )[0]
+
+
+def draw_times(
+    count: int, alphas_cumprod: Float[Tensor, " steps"], config: DenoiserConfig, generator: torch.Generator
+) -> Int64[Tensor, " count"]:
+    """Time steps whose noise levels are log-normal, rounded to the scheduler's."""
+    levels = 0.5 * torch.log((1.0 - alphas_cumprod) / alphas_cumprod)
+    wished = config.noise_mean + config.noise_std * torch.randn(count, generator=generator)
+    after = torch.searchsorted(levels, wished).clamp(1, len(levels) - 1)
+    nearer = (levels[after] - wished < wished - levels[after - 1]).long()
+    return after - 1 + nearer

@@ -1,0 +1,143 @@
+"""The parts of the nano generator, built from a config: all of them plain diffusers and transformers classes.
+
+Text attends in the UNet only; the ControlNet sees the noisy latents and the condition map, which is all it needs and saves
+weights. Weights are drawn from torch's global generator: seed it first.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from posedreamer import torchvision_shim
+from posedreamer.training.nano_config import AutoencoderConfig, DenoiserConfig, TextConfig
+
+torchvision_shim.install()
+
+MODULES = ("unet", "controlnet", "text_encoder")  # trained together; the autoencoder is trained before
+
+
+def build_autoencoder(config: AutoencoderConfig, image_size: int) -> nn.Module:
+    """An AutoencoderKL whose posterior has one fixed deviation, `config.noise`: it predicts means only."""
+    from diffusers import AutoencoderKL
+
+    levels = len(config.channels)
+    model = AutoencoderKL(
+        block_out_channels=config.channels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.groups,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+        sample_size=image_size,
+    )
+    fix_posterior(model, config.noise)
+    return model
+
+
+def fix_posterior(autoencoder: Any, deviation: float) -> None:
+    """Makes the predicted log variance a constant, by the rows of the 1x1 convolution that ends the encoder."""
+    channels = autoencoder.config.latent_channels
+    with torch.no_grad():
+        autoencoder.quant_conv.weight[channels:] = 0.0
+        autoencoder.quant_conv.bias[channels:] = 2.0 * torch.log(torch.tensor(deviation))
+
+
+def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.width,
+            intermediate_size=4 * config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_denoiser(
+    config: DenoiserConfig, text_width: int, latent_channels: int, latent_size: int
+) -> tuple[nn.Module, nn.Module]:
+    """UNet and ControlNet. The ControlNet's output convolutions start at zero, as in its paper."""
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    if not len(config.channels) == len(config.attention) == len(config.heads):
+        raise ValueError(f"denoiser: channels, attention and heads differ in length: {config}")
+    shared = {
+        "in_channels": latent_channels,
+        "layers_per_block": 1,
+        "block_out_channels": config.channels,
+        "norm_num_groups": config.groups,
+        "cross_attention_dim": text_width,
+        "attention_head_dim": config.heads,  # read as the number of heads (diffusers' old naming)
+    }
+    down = tuple("CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.attention)
+    up = tuple("CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(config.attention))
+    unet = UNet2DConditionModel(
+        sample_size=latent_size, out_channels=latent_channels, down_block_types=down, up_block_types=up, **shared
+    )
+    controlnet = ControlNetModel(
+        down_block_types=("DownBlock2D",) * len(config.channels),
+        mid_block_type="UNetMidBlock2D",
+        conditioning_embedding_out_channels=config.condition_channels,
+        **shared,
+    )
+    return unet, controlnet
+
+
+def build_scheduler() -> Any:
+    """Stable Diffusion's noise schedule with velocity prediction, sampled by DPM-Solver++ of second order."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    return DPMSolverMultistepScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+    )
+
+
+def build_pipeline(modules: Mapping[str, nn.Module], autoencoder: nn.Module, tokenizer: Any) -> Any:
+    """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker."""
+    from diffusers import StableDiffusionControlNetPipeline
+
+    pipeline = StableDiffusionControlNetPipeline(
+        vae=autoencoder,
+        text_encoder=modules["text_encoder"],
+        tokenizer=tokenizer,
+        unet=modules["unet"],
+        controlnet=modules["controlnet"],
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    for module in (*modules.values(), autoencoder):
+        module.eval()
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def save_pipeline(pipeline: Any, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes the pipeline in float16 safetensors, and `posedreamer.json` with the facts about it, into a new folder.
+
+    The text encoder's config says float32, because transformers would otherwise load it in half precision and the rest not.
+    """
+    pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    config_path = folder / "text_encoder" / "config.json"
+    config = json.loads(config_path.read_text())
+    config["dtype"] = "float32"
+    config_path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (folder / "posedreamer.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,160 @@
+"""The two stages of the nano generator's training in order, with their previews and exports: what train_nano.py runs.
+
+Folder of a run: `autoencoder/` and `denoiser/` hold checkpoints, `previews/` sample grids and loss curves, `export` links to
+the newest exported pipeline (averaged weights, float16). The link is swapped in one step, so a reader never sees half of one.
+"""
+
+import copy
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from posedreamer.rendering.conditions import condition_renderer_id
+from posedreamer.seeds import seed_for
+from posedreamer.training import nano_autoencoder as autoencoding
+from posedreamer.training import nano_diffusion as diffusion
+from posedreamer.training.nano_config import TrainNanoConfig
+from posedreamer.training.nano_loop import train
+from posedreamer.training.nano_model import (
+    build_autoencoder,
+    build_denoiser,
+    build_pipeline,
+    build_text_encoder,
+    save_pipeline,
+)
+from posedreamer.training.nano_preview import save_grid, save_loss_curve
+from posedreamer.training.nano_text import build_tokenizer, encode, words_of
+
+logger = logging.getLogger(__name__)
+
+
+class PictureSet(NamedTuple):
+    """What is trained on: true renders, the xyz maps of their bodies, and their prompts."""
+
+    images: UInt8[np.ndarray, "count h w 3"]
+    conditions: UInt8[np.ndarray, "count h w 3"]
+    prompts: Sequence[str]
+
+
+def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> nn.Module:
+    """Trains (or resumes) the autoencoder, bakes the latents' basis, and writes `autoencoder.safetensors`."""
+    torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
+    model = build_autoencoder(config.autoencoder, config.image_size).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    loss_at = autoencoding.autoencoder_loss(
+        model, pictures.images, pictures.conditions, config.autoencoder, config.seed
+    )
+    shown = pictures.images[: config.preview.columns]
+
+    def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
+        rows = [shown, autoencoding.reconstruct(averages["vae"], shown)]
+        save_grid(out / "previews" / f"autoencoder-{step:07d}.png", rows)
+
+    loop = config.autoencoder.loop
+    averages, losses = train(
+        autoencoding.STAGE, {"vae": model}, loss_at, loop, out / autoencoding.STAGE, preview, resume
+    )
+    save_loss_curve(out / "previews" / "autoencoder.png", losses)
+    deviations = autoencoding.bake_basis(averages["vae"], pictures.images[:2000])
+    logger.info("autoencoder: latent deviations %s", deviations.round(3))
+    state = {key: value.contiguous() for key, value in averages["vae"].state_dict().items()}
+    save_file(state, out / "autoencoder.safetensors")
+    return averages["vae"]
+
+
+def load_autoencoder(config: TrainNanoConfig, out: Path) -> nn.Module:
+    """The finished autoencoder of this run."""
+    path = out / "autoencoder.safetensors"
+    if not path.is_file():
+        raise ValueError(f"train_nano: {path} is missing; run the stage `autoencoder` first")
+    model = build_autoencoder(config.autoencoder, config.image_size).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model.load_state_dict(load_file(path))
+    return model.eval().requires_grad_(False)
+
+
+def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
+    """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export."""
+    autoencoder = load_autoencoder(config, out)
+    tokenizer = build_tokenizer(words_of(pictures.prompts), config.text.length)
+    torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
+    latents = autoencoding.encode_all(autoencoder, pictures.images)
+    unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
+    modules = {
+        "unet": unet.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "controlnet": controlnet.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "text_encoder": build_text_encoder(config.text, tokenizer),
+    }
+    pipeline = build_pipeline(modules, autoencoder, tokenizer)
+    loss_at = diffusion.diffusion_loss(
+        modules,
+        latents,
+        pictures.conditions,
+        encode(tokenizer, pictures.prompts),
+        encode(tokenizer, [""])[0],
+        pipeline.scheduler.alphas_cumprod,
+        config.denoiser,
+        config.seed,
+        getattr(torch, config.precision),
+    )
+
+    def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
+        copies = {name: copy.deepcopy(module) for name, module in averages.items()}
+        shown = build_pipeline(copies, copy.deepcopy(autoencoder), tokenizer)
+        save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config, pictures))
+        export(shown, out, step, config)
+
+    loop = config.denoiser.loop
+    _, losses = train(diffusion.STAGE, modules, loss_at, loop, out / diffusion.STAGE, preview, resume)
+    save_loss_curve(out / "previews" / "denoiser.png", losses)
+    return out / "export"
+
+
+def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None:
+    """Writes `exports/<step>` and points the link `export` to it; older exports are removed. The pipeline becomes float16."""
+    folder = out / "exports" / f"{step:07d}"
+    shutil.rmtree(folder, ignore_errors=True)
+    facts = {
+        "name": "nano",
+        "condition_kind": "xyz",
+        "condition_renderer": condition_renderer_id("xyz"),
+        "image_size": config.image_size,
+        "steps": config.preview.steps,
+        "guidance": config.preview.guidance,
+        "trained_steps": step,
+        "trained_pictures": step * config.denoiser.loop.batch_size,
+    }
+    save_pipeline(pipeline, folder, facts)
+    link = out / "export.new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.relative_to(out))
+    os.replace(link, out / "export")
+    for older in sorted(folder.parent.iterdir())[:-2]:
+        shutil.rmtree(older)
+    logger.info("exported %s", json.dumps(facts, sort_keys=True))
+
+
+def _preview_rows(pipeline: Any, config: TrainNanoConfig, pictures: PictureSet) -> list[np.ndarray]:
+    """Conditions, generated pictures, true renders: the first pictures of the set, in two groups."""
+    rows, columns = [], config.preview.columns
+    for first in (0, columns):
+        part = slice(first, first + columns)
+        generated = pipeline(
+            prompt=list(pictures.prompts[part]),
+            image=autoencoding.to_condition(pictures.conditions[part]),
+            num_inference_steps=config.preview.steps,
+            guidance_scale=config.preview.guidance,
+            generator=[torch.Generator().manual_seed(k) for k in range(columns)],
+            output_type="np",
+        ).images
+        drawn = (255.0 * generated).round().astype(np.uint8)
+        rows += [pictures.conditions[part], drawn, pictures.images[part]]
+    return rows

@@ -20,10 +20,11 @@ from posedreamer.rendering.conditions import draw_condition
 from posedreamer.rendering.label import draw_label
 from posedreamer.report.charts import histogram_svg
 from posedreamer.report.curriculum import curriculum_items
-from posedreamer.report.facts import Thresholds, missed_checks, run_facts, score_thresholds
+from posedreamer.report.facts import run_facts
 from posedreamer.report.pictures import Panel, sample_panels, sample_thumb
 from posedreamer.report.selection import extremes, read_samples, spread, spread_by_reason
 from posedreamer.report.statistics import index_rows, run_statistics
+from posedreamer.report.thresholds import Thresholds, missed_checks, score_thresholds
 from posedreamer.sample import Label, Sample
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest

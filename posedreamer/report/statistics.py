@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from posedreamer.storage.files import open_filesystem
+from posedreamer.report.thresholds import Thresholds, score_thresholds
+from posedreamer.storage.files import join, list_files, open_filesystem, read_file
 from posedreamer.storage.index import SCORE_PREFIX, read_index
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.stats import ShardStats, finished_shards, read_stats
 
 STATUSES = ("kept", "rejected", "failed")
+SET_DISTANCE_NAME = "set_distance.json"
 STAGES = ("sampling", "generation", "mining", "filtering")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -34,7 +36,9 @@ def run_statistics(run_dir: str | Path) -> dict[str, Any]:
     manifest = read_manifest(run_dir)
     rows = index_rows(read_index(run_dir))
     order = filter_order(manifest)
+    scores, set_distance = describe_scores(rows), read_set_distance(run_dir)
     return {
+        "summary": summarise(rows, scores, score_thresholds(manifest), set_distance),
         "counts": count(rows),
         "rounds": [
             {"round": number, **count([row for row in rows if row["round"] == number])}
@@ -42,7 +46,8 @@ def run_statistics(run_dir: str | Path) -> dict[str, Any]:
         ],
         "reasons": count_reasons(rows, order),
         "funnel": funnel(rows, order),
-        "scores": describe_scores(rows),
+        "scores": scores,
+        "set_distance": set_distance,
         "tags": count_by(rows, lambda row: row["tags"] or ()),
         "sources": count_by(rows, lambda row: [source_kind(row["source"])]),
         "attributes": {
@@ -53,6 +58,30 @@ def run_statistics(run_dir: str | Path) -> dict[str, Any]:
         "bytes": run_bytes(run_dir),
         "shards": len(shards),
     }
+
+
+def summarise(
+    rows: Sequence[Mapping[str, Any]],
+    scores: Mapping[str, Any],
+    thresholds: Thresholds,
+    set_distance: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The figures that a person wants first; None where a run has none."""
+    oks = scores.get("oks", {"kept": None, "attempted": None})
+    return {
+        **count(rows),
+        "rounds": len({row["round"] for row in rows}),
+        "oks_threshold": thresholds["oks"][1] if "oks" in thresholds else None,
+        **{f"mean_oks_{of}": oks[of]["mean"] if oks[of] else None for of in ("kept", "attempted")},
+        **{name: set_distance[name] if set_distance else None for name in ("kid_effnet", "fd_effnet")},
+    }
+
+
+def read_set_distance(run_dir: str | Path) -> dict[str, Any] | None:
+    """What set_distance.py wrote; None when the run was given no reference."""
+    if not list_files(run_dir, SET_DISTANCE_NAME):
+        return None
+    return json.loads(read_file(join(run_dir, SET_DISTANCE_NAME)))
 
 
 def index_rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ import pytest
 from report_runs import ATTEMPTS, CONFIG, write_run
 
 from posedreamer.report.curriculum import curriculum_items, flatten, show
-from posedreamer.report.facts import missed_checks, score_thresholds
 from posedreamer.report.gallery import write_gallery
+from posedreamer.report.thresholds import missed_checks, score_thresholds
 from posedreamer.storage.index import read_index
 
 VOID = {"meta", "img", "br", "link", "input", "line", "rect"}

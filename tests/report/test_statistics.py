@@ -90,3 +90,12 @@ def test_the_figures_are_plain_json(statistics):
 def test_a_directory_without_finished_shards_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no finished shard"):
         run_statistics(tmp_path)
+
+
+def test_the_summary_repeats_the_figures_it_sums_up(statistics):
+    summary, counts = statistics["summary"], statistics["counts"]
+    assert {name: summary[name] for name in counts} == counts
+    assert summary["mean_oks_kept"] == statistics["scores"]["oks"]["kept"]["mean"]
+    assert summary["oks_threshold"] == 0.85
+    assert summary["rounds"] == 2
+    assert summary["kid_effnet"] is None

@@ -22,7 +22,8 @@ def generate(
     set_: Annotated[list[str] | None, typer.Option("--set", help="a.b=value, any field of the config.")] = None,
 ) -> None:
     """Generate a dataset, or go on with one that was interrupted."""
-    from posedreamer.line import gather_overrides, generate_dataset
+    from posedreamer.line import gather_overrides
+    from posedreamer.line import generate as generate_dataset
 
     generate_dataset(config, out, gather_overrides(set_ or [], samples, seed))
 

@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
     {"training", "alignment", "curation", "drpose", "report", "doctor"},
-    {"factory", "planning", "watch", "progress", "cluster", "line"},
+    {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line"},
     {"cli"},
 ]
 # Within a layer these pairs are allowed: one is built on the other.
@@ -21,7 +21,7 @@ NEIGHBOURS = {
     ("factory", "planning"),
     ("factory", "watch"),
     ("factory", "cluster"),
-    ("line", "factory"),
+    ("line", "factory"), ("line", "curriculum"), ("line", "progress"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

@@ -70,15 +70,23 @@ def table_to_parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def read_shard_index(run_dir: str | Path, shard: int) -> pa.Table:
-    """The index rows of one shard."""
-    return pq.read_table(io.BytesIO(read_file(join(run_dir, f"shards/{shard:06d}.parquet"))))
+def read_shard_index(run_dir: str | Path, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """The index rows of one shard; columns: only these, as far as the shard has them."""
+    file = pq.ParquetFile(io.BytesIO(read_file(join(run_dir, f"shards/{shard:06d}.parquet"))))
+    wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+    return file.read(columns=wanted)
 
 
-def read_index(run_dir: str | Path) -> pa.Table:
-    """The rows of all finished shards, in shard order; a score that a shard lacks is null there. No shard: no rows."""
-    tables = [read_shard_index(run_dir, shard) for shard in finished_shards(run_dir)]
-    return pa.concat_tables([samples_to_table([], 0, 0), *tables], promote_options="default")
+def read_index(run_dir: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of all finished shards, in shard order; a score that a shard lacks is null there. No shard: no rows.
+
+    columns: only these; what a large run needs to fit into memory.
+    """
+    empty = samples_to_table([], 0, 0)
+    if columns is not None:
+        empty = empty.select([name for name in columns if name in empty.column_names])
+    tables = [read_shard_index(run_dir, shard, columns) for shard in finished_shards(run_dir)]
+    return pa.concat_tables([empty, *tables], promote_options="default")
 
 
 def _row(sample: Sample, shard: int, round_index: int, place: int) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def plan_curriculum(
     scored = np.flatnonzero(np.isfinite(rows.oks))
     target = rows.oks[scored].astype(np.float64)
     wanted = {"chosen": chosen, "floor": floor, "floor_quantile": floor_quantile, "family_share": family_share}
-    report: dict[str, Any] = {"why": "", "rows": len(target), "pool": len(candidates.families), "asked": wanted}
+    report: dict[str, Any] = {"why": "", "rows": len(target), "pool": len(candidates.tags), "asked": wanted}
     if (reason := why_not(target)) is not None:
         return Curriculum(None, report | {"why": f"No curriculum: {reason}. The next round is drawn like this one."})
     fit = fit_generatability(vectors_of(rows.arrays)[scored], target, rng, threads)

@@ -1,0 +1,141 @@
+"""From a config to a dataset: `generate` is the story in five beats, the rest of this file are its words.
+
+`pipelines/generate.py` and `posedreamer generate` both call it.
+"""
+
+import contextlib
+import logging
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.catalog import load_body
+from posedreamer.config import Config, load_config
+from posedreamer.curriculum import hand_over
+from posedreamer.factory import Line, run_line
+from posedreamer.progress import ShardProgress
+from posedreamer.report.card import write_card
+from posedreamer.report.gallery import write_gallery
+from posedreamer.report.set_distance import write_set_distance
+from posedreamer.report.statistics import run_statistics
+from posedreamer.stages.filtering.stage import FilteringStage
+from posedreamer.stages.generation.stage import GenerationStage
+from posedreamer.stages.mining.stage import MiningStage
+from posedreamer.stages.sampling.stage import SamplingStage
+from posedreamer.storage.manifest import open_run
+from posedreamer.storage.provenance import describe_body, make_manifest
+
+log = logging.getLogger(__name__)
+
+
+def generate(config_path: Path, run_dir: str, overrides: Sequence[str]) -> None:
+    """Makes a dataset, or goes on with one that was interrupted; killed at any time, it ends with the same bytes."""
+    console = Console()
+
+    # config: one YAML file, strict; an unknown key is an error
+    config = load_config(config_path, overrides)
+
+    with resumable(config_path, run_dir, overrides, console):
+        # inputs: body, poses, prompts, weights; what is missing is said now
+        body = open_inputs(config, run_dir)
+
+        with ShardProgress(config.samples, console) as progress:
+            # stages and run: rounds of shards; the stages of a round are made when the rounds before it are done
+            run_line(
+                config,
+                run_dir,
+                describe_body(body),
+                line_of_round=lambda round_index: make_line(config, run_dir, round_index),
+                on_shard=progress.add_shard,
+            )
+
+        # report: set-level distances, gallery, dataset card
+        report(config, run_dir, console)
+
+
+def gather_overrides(sets: Sequence[str], samples: int | None, seed: int | None) -> list[str]:
+    """`--samples` and `--seed` as the overrides that they stand for, after the others."""
+    named = {"samples": samples, "seed": seed}
+    return [*sets, *(f"{name}={value}" for name, value in named.items() if value is not None)]
+
+
+def open_inputs(config: Config, run_dir: str) -> BodyModel:
+    """Loads what can be missing, and opens the run directory for this config; whatever is wrong is said before any work."""
+    body = load_body(config.body)
+    weights = {}
+    for stage in (sampling_stage(config, None), generation_stage(config)):
+        weights.update(stage.check_inputs())
+    open_run(run_dir, make_manifest(config.identity(), config.hash, body, weights))
+    return body
+
+
+def make_line(config: Config, run_dir: str, round_index: int) -> Line:
+    """The four stages of a round. Before every round but the first, the curriculum is fitted on the rounds before it."""
+    curriculum = None
+    if round_index > 0 and config.mining.curriculum.share > 0:
+        plain = sampling_stage(config, None)
+        plain.setup()
+        curriculum = hand_over(config, run_dir, round_index, plain.source)
+    return Line(
+        sampling=sampling_stage(config, curriculum),
+        generation=generation_stage(config),
+        mining=MiningStage(threads=config.mining.threads),
+        filtering=filtering_stage(config),
+    )
+
+
+def sampling_stage(config: Config, curriculum: str | None) -> SamplingStage:
+    """Stage 1 as configured; curriculum: the parquet file of chosen poses, None in round 0."""
+    settings = config.sampling
+    return SamplingStage(
+        body=config.body,
+        width=config.image.width,
+        height=config.image.height,
+        sources=[source.model_dump(exclude_none=True) for source in settings.sources],
+        split=settings.split,
+        curriculum=curriculum,
+        curriculum_share=config.mining.curriculum.share,
+        prompts=settings.prompts,
+        viewpoints=settings.viewpoints.model_dump(),
+        betas_sigma=settings.betas_sigma,
+        condition=config.generator.condition,
+        rasterizer=settings.rasterizer,
+    )
+
+
+def generation_stage(config: Config) -> GenerationStage:
+    """Stage 2 as configured."""
+    return GenerationStage(**config.generator.model_dump())
+
+
+def filtering_stage(config: Config) -> FilteringStage:
+    """Stage 4 as configured: the checks in their order, each with its thresholds."""
+    filters = config.filters
+    checks = {name: getattr(filters, name).model_dump() for name in filters.order}
+    return FilteringStage(checks=checks, threads=filters.threads)
+
+
+def report(config: Config, run_dir: str, console: Console) -> None:
+    """Writes the set-level distances, the gallery and the dataset card, and prints what a person wants to know."""
+    write_set_distance(config, run_dir)
+    page = write_gallery(run_dir, Path(run_dir) / "report.html")
+    write_card(run_dir)
+    statistics = run_statistics(run_dir)
+    console.print(yaml.safe_dump(statistics["summary"], sort_keys=False))
+    console.print(f"report: {page}")
+
+
+@contextlib.contextmanager
+def resumable(config_path: Path, run_dir: str, overrides: Sequence[str], console: Console) -> Iterator[None]:
+    """Whatever stops the block, the last line printed is the command that goes on from there."""
+    sets = [part for override in overrides for part in ("--set", override)]
+    command = shlex.join(["posedreamer", "generate", "--config", str(config_path), "--out", run_dir, *sets])
+    try:
+        yield
+    except BaseException:
+        console.print(f"\nnothing finished is lost; to go on from here:\n  {command}", highlight=False, soft_wrap=True)
+        raise

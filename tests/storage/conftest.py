@@ -21,12 +21,12 @@ BODY_RECORD = {"name": "open", "sha256": "0" * 64, "gender": "neutral", "hands":
 MakeSample = Callable[..., Sample]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def body_record() -> dict[str, str]:
     return BODY_RECORD
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sample() -> MakeSample:
     """`make(place=0, status="kept", kind="xyz", shard=0, size=(24, 32))`: a finished sample, equal for equal arguments."""
 

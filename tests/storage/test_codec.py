@@ -3,7 +3,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posedreamer.sample import Prompt, Sample, Verdict
@@ -27,13 +27,15 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None)
 def test_travel_is_exact_for_samples_in_any_state(make_sample, data):
     sent = []
     for place in range(data.draw(st.integers(0, 3))):
         kind = data.draw(st.sampled_from(["xyz", "openpose", "depth"]))
         size = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
-        sample = make_sample(place, data.draw(st.sampled_from(["kept", "rejected", "failed", "pending"])), kind, 3, size)
+        sample = make_sample(
+            place, data.draw(st.sampled_from(["kept", "rejected", "failed", "pending"])), kind, 3, size
+        )
         absent = data.draw(st.sets(st.sampled_from(["label", "prompt", "condition", "image"])))
         scores = data.draw(st.dictionaries(TEXT, st.none() | st.floats(allow_nan=False, allow_infinity=False)))
         if "prompt" not in absent:

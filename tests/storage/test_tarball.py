@@ -92,7 +92,7 @@ def test_names_that_are_no_plain_members_are_refused(name):
 )
 def test_links_devices_folders_and_sparse_files_are_refused(kind):
     data = tar_of(entry("a.jpg", kind), format=tarfile.USTAR_FORMAT)
-    with pytest.raises(ValueError, match="expected a plain file|not a plain"):  # a folder's name ends in a slash
+    with pytest.raises(ValueError, match=r"expected a plain file|not a plain"):  # a folder's name ends in a slash
         read(data)
 
 

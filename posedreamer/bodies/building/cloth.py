@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from posedreamer.bodies.building.open_body import OpenBody
+from posedreamer.geometry.skeletons import SMPLX_JOINTS
 
 HEM_DEPTH_M = 0.010
 MAX_ANCHORS = 8
@@ -22,6 +26,17 @@ class Skin(NamedTuple):
     normals: np.ndarray
     weights: np.ndarray
     joints: dict[str, np.ndarray]
+
+
+def skin_of(body: OpenBody) -> Skin:
+    """The open body as something to make cloth on."""
+    return Skin(
+        body.v_template,
+        body.faces,
+        vertex_normals(body.v_template, body.faces),
+        body.weights.astype(np.float64),
+        dict(zip(SMPLX_JOINTS, body.joints, strict=True)),
+    )
 
 
 class Bound(NamedTuple):
@@ -94,8 +109,6 @@ def compact(mesh: Bound) -> Bound:
 
 def largest_part(mesh: Bound) -> Bound:
     """The connected component with most triangles."""
-    from scipy.sparse.csgraph import connected_components
-
     _, label = connected_components(_adjacency(mesh), directed=False)
     biggest = np.bincount(label[mesh.faces[:, 0]]).argmax()
     return compact(mesh._replace(faces=mesh.faces[label[mesh.faces[:, 0]] == biggest]))

@@ -1,6 +1,8 @@
 """Closed forms built of rings around an axis: shoes and the skirt. Metres, T-pose."""
 
 import numpy as np
+from scipy.sparse import csr_matrix, vstack
+from scipy.spatial import ConvexHull
 
 from posedreamer.bodies.building.cloth import Bound, Skin, bind, cut, hemmed
 
@@ -20,8 +22,6 @@ def grid_faces(rings: int, spokes: int, first: int = 0) -> np.ndarray:
 
 def support_ring(points: np.ndarray, centre: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Radius of the convex hull of 2D points, seen from a centre inside it, in each direction."""
-    from scipy.spatial import ConvexHull
-
     hull = ConvexHull(points)
     normals, offsets = hull.equations[:, :2], -(hull.equations[:, 2] + hull.equations[:, :2] @ centre)
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -110,8 +110,6 @@ def build_skirt(skin: Skin) -> Bound:
 
 
 def _skirt_anchors(skin: Skin, positions: np.ndarray):
-    from scipy.sparse import csr_matrix
-
     def side(letter: str) -> np.ndarray:
         joints = _columns(skin, f"{letter}_hip", "pelvis", "spine1")
         sign = 1 if letter == "left" else -1
@@ -133,8 +131,6 @@ def _skirt_anchors(skin: Skin, positions: np.ndarray):
 
 def joined(meshes: list[Bound]) -> Bound:
     """Several meshes as one."""
-    from scipy.sparse import csr_matrix, vstack
-
     first = np.cumsum([0, *(len(mesh.positions) for mesh in meshes)])
     return Bound(
         csr_matrix(vstack([mesh.anchors for mesh in meshes])),

@@ -18,8 +18,12 @@ POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "t_pose": {},
     "arms_down": HANGING_ARMS,
     "behind_back": {
-        **{"left_shoulder": (0.75, 0, -1.25), "right_shoulder": (0.75, 0, 1.25)},
-        **{"left_elbow": (0.9, 0.9, 0.9), "right_elbow": (0.9, -0.9, -0.9)},
+        **{"left_shoulder": (1.18, 0.12, -1.45), "right_shoulder": (1.26, -0.08, 1.47)},
+        **{"left_elbow": (0.77, -1.39, -0.59), "right_elbow": (0.91, 1.38, 0.58)},
+    },
+    "crossed": {
+        **{"left_shoulder": (-1.52, -0.01, -1.78), "right_shoulder": (-1.4, 0.05, 1.78)},
+        **{"left_elbow": (-0.63, 1.66, -0.81), "right_elbow": (-0.57, -1.73, 0.94)},
     },
     "squat": {
         **{"left_hip": (-1.8, 0.3, 0.2), "right_hip": (-1.8, -0.3, -0.2), "spine1": (0.4, 0, 0)},

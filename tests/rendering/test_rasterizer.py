@@ -106,7 +106,7 @@ def test_vertices_far_outside_the_image_are_no_trouble() -> None:
     vertices = np.array([[-1e9, -1e9, 1.0], [1e9, -1e9, 1.0], [0.0, 1e12, 1.0]])
     raster = rasterize(vertices, np.array([[0, 1, 2]]), UNIT_K, SIZE, SIZE)
     assert (raster.face_id == 0).all() and np.isfinite(raster.barycentrics).all()
-    beside = rasterize(vertices + (1e13, 0, 0), np.array([[0, 1, 2]]), UNIT_K, SIZE, SIZE)
+    beside = rasterize(vertices + np.array([1e13, 0, 0]), np.array([[0, 1, 2]]), UNIT_K, SIZE, SIZE)
     assert (beside.face_id == -1).all() and not beside.depth.any() and not beside.barycentrics.any()
 
 

@@ -41,7 +41,13 @@ HAIR_COLORS: dict[str, Color] = {
     "white": (224, 221, 214),
 }
 # Attribute value -> name of the garment in the wardrobe; None wears nothing there.
-HAIR_GARMENTS: dict[str, str | None] = {"short": "short_hair", "long": "long_hair", "bun": "bun_hair", "bald": None}
+HAIR_GARMENTS: dict[str, str | None] = {
+    "short": "hair_short",
+    "bob": "hair_bob",
+    "long": "hair_long",
+    "bun": "hair_bun",
+    "bald": None,
+}
 TOP_GARMENTS = {"t-shirt": "t_shirt", "long-sleeve shirt": "long_sleeve_top", "tank top": "tank_top"}
 BOTTOM_GARMENTS = {"trousers": "trousers", "shorts": "shorts", "skirt": "skirt"}
 SHOES_GARMENT = "shoes"

@@ -51,12 +51,23 @@ def draw_label(
 
     A vertex or joint at or behind the camera, or a visible surface beyond 65.5 m, is a ValueError.
     """
-    posed = pose_body(body, parameters_cam)
+    return draw_posed_label(body, pose_body(body, parameters_cam), K, width, height, backend)
+
+
+def draw_posed_label(
+    body: BodyModel,
+    posed: PosedBody,
+    K: Float[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+    backend: Backend = "numba",
+) -> DrawnLabel:
+    """`draw_label` of a body that is posed already, in the camera frame."""
     nearest = min(posed.vertices[:, 2].min(), posed.joints[:, 2].min())
     if not nearest > MIN_DEPTH:  # also true of NaN
         raise ValueError(
             f"draw_label: the whole body must be in front of the camera; its nearest point has depth {nearest:.4f} m, "
-            f"expected more than {MIN_DEPTH} (transl {parameters_cam.transl})"
+            f"expected more than {MIN_DEPTH}"
         )
     raster = rasterize(posed.vertices, body.faces, K, width, height, backend)
     keypoints = project(posed.joints, K).astype(np.float32)

@@ -1,0 +1,196 @@
+"""The data set of the nano generator: dressed people, their xyz maps and prompts, packed for fast reading.
+
+A folder holds `images.npy` and `xyz.npy` (uint8, count x size x size x 3), `coco_keypoints.npy` (float32, count x 17 x 3: x, y,
+v as in the record), `mask_area.npy` (float32, pixels of the label's silhouette), `prompts.json` (list of texts),
+`attributes.json` (list of mappings) and `dataset.json` (what it was made with). It is written in chunks; each is a pure
+function of (seed, split, size, chunk), and `chunks/00012.json`, written last, says that its rows are there. So a killed
+run goes on where it was, and any number of processes ends with the same data.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.posing import PosedBody, pose_bodies, transform_parameters
+from posedreamer.bodies.wardrobe import Wardrobe
+from posedreamer.rendering.conditions import condition_renderer_id, draw_condition
+from posedreamer.rendering.label import draw_posed_label
+from posedreamer.rendering.people import draw_person
+from posedreamer.sample import BodyParameters, Prompt
+from posedreamer.seeds import generator_for
+from posedreamer.stages.sampling.library import load_library
+from posedreamer.stages.sampling.library_source import LibrarySource
+from posedreamer.stages.sampling.placing import draw_to_parameters
+from posedreamer.stages.sampling.prompts import NANO_PROMPTS, PromptGrammar
+from posedreamer.stages.sampling.shapes import draw_betas
+from posedreamer.stages.sampling.sources import MixedSource, PoseSource
+from posedreamer.stages.sampling.splits import Split
+from posedreamer.stages.sampling.viewpoints import ViewpointRanges, draw_camera
+
+CHUNK_SIZE = 128
+ARRAYS = ("images", "xyz", "coco_keypoints", "mask_area")
+
+
+class PeopleMaker(NamedTuple):
+    """Everything a picture is drawn from, loaded once."""
+
+    body: BodyModel
+    wardrobe: Wardrobe
+    source: PoseSource
+    grammar: PromptGrammar
+    split: Split
+
+
+class Batch(NamedTuple):
+    """Pictures and what is known of them, row by row."""
+
+    images: UInt8[np.ndarray, "batch h w 3"]
+    xyz: UInt8[np.ndarray, "batch h w 3"]
+    coco_keypoints: Float32[np.ndarray, "batch 17 3"]
+    mask_area: Float32[np.ndarray, " batch"]
+    prompts: list[Prompt]
+
+
+def make_people_maker(body: BodyModel, wardrobe: Wardrobe, split: Split) -> PeopleMaker:
+    """Poses of the library: two thirds as the line draws them, one third mixed and shaken more, for variety."""
+    hand_mean = body.get_buffer("hand_mean").numpy()
+    plain = LibrarySource(load_library(), hand_mean, split=split)
+    varied = LibrarySource(load_library(), hand_mean, split=split, interpolation=0.7, jitter=2.0)
+    source = MixedSource([plain, varied], [2.0, 1.0])
+    return PeopleMaker(body, wardrobe, source, PromptGrammar.from_yaml(NANO_PROMPTS), split)
+
+
+def render_batch(maker: PeopleMaker, seed: int, keys: list[str], size: int) -> Batch:
+    """One picture a key. Each depends on (seed, key) alone; the poses go through the body in one forward pass."""
+    worlds = []
+    for key in keys:
+        draw = maker.source.draw(generator_for(seed, key, "pose"))
+        betas = draw_betas(generator_for(seed, key, "shape"), split=maker.split)
+        worlds.append(draw_to_parameters(draw, betas))
+    rows = [
+        _render_one(maker, seed, key, size, parameters, posed)
+        for key, parameters, posed in zip(keys, worlds, pose_bodies(maker.body, worlds), strict=True)
+    ]
+    images, maps, keypoints, areas, prompts = zip(*rows, strict=True)
+    return Batch(
+        np.stack(images), np.stack(maps), np.stack(keypoints), np.array(areas, dtype=np.float32), list(prompts)
+    )
+
+
+def move_body(
+    body: BodyModel, parameters: BodyParameters, posed: PosedBody, T_a_from_b: Float[np.ndarray, "4 4"]
+) -> tuple[BodyParameters, PosedBody]:
+    """Parameters and posed body of frame b, seen from frame a: the same as posing the moved parameters, but quicker."""
+    moved = transform_parameters(body, parameters, T_a_from_b)
+    rotmat, shift = T_a_from_b[:3, :3].astype(np.float32), T_a_from_b[:3, 3].astype(np.float32)
+    transforms = posed.transforms.copy()
+    transforms[:, :3, :3] = rotmat @ posed.transforms[:, :3, :3]
+    # posed = transform(rest) + transl in either frame.
+    transforms[:, :3, 3] = (posed.transforms[:, :3, 3] + parameters.transl) @ rotmat.T + shift - moved.transl
+    return moved, PosedBody(posed.vertices @ rotmat.T + shift, posed.joints @ rotmat.T + shift, transforms)
+
+
+def write_dataset(folder: Path, maker: PeopleMaker, seed: int, size: int, count: int, chunks: list[int]) -> list[int]:
+    """Renders those of the chunks that are not there yet, into a folder made by `create_dataset`; returns them."""
+    written = []
+    for chunk in chunks:
+        mark = folder / "chunks" / f"{chunk:05d}.json"
+        if mark.exists():
+            continue
+        start, stop = chunk * CHUNK_SIZE, min((chunk + 1) * CHUNK_SIZE, count)
+        batch = render_batch(maker, seed, [f"{maker.split}-{row:07d}" for row in range(start, stop)], size)
+        for name in ARRAYS:
+            rows = np.load(folder / f"{name}.npy", mmap_mode="r+", allow_pickle=False)
+            rows[start:stop] = getattr(batch, name)
+            rows.flush()
+        said = {
+            "prompts": [prompt.text for prompt in batch.prompts],
+            "attributes": [dict(prompt.attributes) for prompt in batch.prompts],
+        }
+        _write_json(mark, said)
+        written.append(chunk)
+    return written
+
+
+def create_dataset(folder: Path, body: BodyModel, split: Split, seed: int, size: int, count: int) -> list[int]:
+    """Makes the empty arrays, or checks that the folder holds the same data set begun earlier; returns all chunks.
+
+    A folder of another data set is a ValueError that names the difference.
+    """
+    settings = {
+        "split": split,
+        "seed": seed,
+        "size": size,
+        "count": count,
+        "chunk_size": CHUNK_SIZE,
+        "body_sha256": body.sha256,
+        "condition": condition_renderer_id("xyz"),
+    }
+    path = folder / "dataset.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        differing = [
+            f"{key} {found.get(key)!r}, not {value!r}" for key, value in settings.items() if found.get(key) != value
+        ]
+        if differing:
+            raise ValueError(f"data set {folder}: belongs to another run: {'; '.join(differing)}")
+    else:
+        (folder / "chunks").mkdir(parents=True, exist_ok=True)
+        shapes: dict[str, tuple[tuple[int, ...], str]] = {
+            "images": ((count, size, size, 3), "uint8"),
+            "xyz": ((count, size, size, 3), "uint8"),
+            "coco_keypoints": ((count, 17, 3), "float32"),
+            "mask_area": ((count,), "float32"),
+        }
+        for name, (shape, dtype) in shapes.items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape).flush()
+        _write_json(path, settings)
+    return list(range(-(-count // CHUNK_SIZE)))
+
+
+def finish_dataset(folder: Path) -> int:
+    """Gathers the prompts of all chunks into `prompts.json` and `attributes.json`; returns how many rows there are.
+
+    A chunk that is missing is a ValueError.
+    """
+    settings = json.loads((folder / "dataset.json").read_text())
+    marks = [
+        folder / "chunks" / f"{chunk:05d}.json" for chunk in range(-(-settings["count"] // settings["chunk_size"]))
+    ]
+    missing = [mark.stem for mark in marks if not mark.exists()]
+    if missing:
+        raise ValueError(f"data set {folder}: {len(missing)} chunks are missing: {', '.join(missing[:8])}")
+    chunks = [json.loads(mark.read_text()) for mark in marks]
+    for name in ("prompts", "attributes"):
+        _write_json(folder / f"{name}.json", [row for chunk in chunks for row in chunk[name]])
+    return settings["count"]
+
+
+def _render_one(
+    maker: PeopleMaker, seed: int, key: str, size: int, parameters: BodyParameters, posed: PosedBody
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, Prompt]:
+    low, high = posed.vertices.min(axis=0), posed.vertices.max(axis=0)
+    T_world_from_draw = np.eye(4)
+    T_world_from_draw[:3, 3] = -np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
+    on_ground = posed.vertices + T_world_from_draw[:3, 3].astype(np.float32)
+    joints = posed.joints + T_world_from_draw[:3, 3].astype(np.float32)
+    camera = draw_camera(on_ground, joints, size, size, ViewpointRanges(), generator_for(seed, key, "camera"))
+    T_cam_from_draw = camera.T_cam_from_world @ T_world_from_draw
+    parameters_cam, posed_cam = move_body(maker.body, parameters, posed, T_cam_from_draw)
+    drawn = draw_posed_label(maker.body, posed_cam, camera.K, size, size)
+    prompt = maker.grammar.draw(generator_for(seed, key, "prompt"), maker.split)
+    image = draw_person(
+        maker.body, maker.wardrobe, posed_cam, parameters_cam, camera.K, size, size, prompt.attributes,
+        generator_for(seed, key, "look"), T_cam_from_world=camera.T_cam_from_world,
+    )  # fmt: skip
+    return image, draw_condition("xyz", maker.body, drawn), drawn.coco_keypoints, int(drawn.mask.sum()), prompt
+
+
+def _write_json(path: Path, content: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content))
+    temporary.rename(path)

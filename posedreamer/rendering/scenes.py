@@ -98,7 +98,7 @@ def draw_scene(name: str, view: View, rng: np.random.Generator) -> Scene:
 
 def ramp(x: Float[np.ndarray, "h w"], edge: float, width: float) -> Float32[np.ndarray, "h w"]:
     """0 below the edge, 1 above it, smooth over `width`."""
-    t = np.clip((np.asarray(x, np.float32) - edge) / width + 0.5, 0.0, 1.0)
+    t = np.clip((np.asarray(x, np.float32) - np.float32(edge)) / np.float32(width) + np.float32(0.5), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 

@@ -126,7 +126,7 @@ def _joints_of(key: str, where: str) -> tuple[str, ...]:
     raise ValueError(f"{where}: unknown joint {key}, expected one of {', '.join((*BODY_JOINTS, *PLURALS, *SHARED))}")
 
 
-def _three(values: list[float], where: str) -> np.ndarray:
+def _three(values: list[int | float], where: str) -> np.ndarray:
     if not isinstance(values, list) or not 1 <= len(values) <= 3:
         raise ValueError(f"{where}: got {values}, expected a list of one to three angles in degrees")
     return np.array([*values, *[0.0] * (3 - len(values))], dtype=np.float64)

@@ -5,7 +5,7 @@ A source has one method, `draw(rng) -> PoseDraw`. What it draws depends on the g
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -36,6 +36,7 @@ class PoseDraw:
     tags: tuple[str, ...]
 
 
+@runtime_checkable
 class PoseSource(Protocol):
     """Anything that draws poses. A ValueError of `draw` fails the one sample it was meant for."""
 

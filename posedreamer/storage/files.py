@@ -43,9 +43,16 @@ def read_file(path: str | Path) -> bytes:
 
 def remove_file(path: str | Path) -> None:
     """Removes a file; that there is none is fine."""
-    filesystem, inside = open_filesystem(path)
-    if filesystem.exists(inside):
+    if file_exists(path):
+        filesystem, inside = open_filesystem(path)
         filesystem.rm_file(inside)
+
+
+def file_exists(path: str | Path) -> bool:
+    """Whether there is such a file now; listings that an object store's client remembers are not asked."""
+    filesystem, inside = open_filesystem(path)
+    filesystem.invalidate_cache()
+    return filesystem.isfile(inside)
 
 
 def list_files(directory: str | Path, suffix: str) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from posedreamer.storage.files import join, list_files, open_filesystem
+from posedreamer.storage.files import file_exists, join, list_files, open_filesystem
 from posedreamer.storage.manifest import MANIFEST_NAME
 from posedreamer.storage.stats import finished_shards
 
@@ -42,7 +42,7 @@ def _find(pattern: str) -> list[str]:
         return [filesystem.unstrip_protocol(name) for name in sorted(filesystem.glob(inside)) if name.endswith(".tar")]
     if inside.endswith(".tar"):
         return [pattern]
-    if list_files(pattern, MANIFEST_NAME):
+    if file_exists(join(pattern, MANIFEST_NAME)):
         kept = {name.removesuffix(".tar") for name in list_files(join(pattern, "shards"), ".tar")}
         return [join(pattern, f"shards/{n:06d}.tar") for n in finished_shards(pattern) if f"{n:06d}" in kept]
     return [join(pattern, name) for name in list_files(pattern, ".tar")]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from posedreamer.storage.files import join, list_files, read_file, remove_leftovers, write_file
+from posedreamer.storage.files import file_exists, join, list_files, read_file, remove_leftovers, write_file
 
 MANIFEST_NAME = "run.json"
 SUBDIRECTORIES = ("shards", "rejects", "pairs", "curriculum")
@@ -22,7 +22,7 @@ def open_run(run_dir: str | Path, manifest: Mapping[str, Any]) -> None:
     """
     path = join(run_dir, MANIFEST_NAME)
     content = (json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    if list_files(run_dir, MANIFEST_NAME):
+    if file_exists(path):
         differences = compare_manifests(read_manifest(run_dir), json.loads(content))
         if differences:
             listed = "\n  ".join(differences)

@@ -16,7 +16,7 @@ from posedreamer.bodies.body import BodyModel
 from posedreamer.rendering.conditions import CONDITION_KINDS
 from posedreamer.storage.arrays import LABEL_ARRAYS, arrays_to_label, npz_to_arrays
 from posedreamer.storage.codec import IMAGE_SUFFIXES, MEMBER_SUFFIXES, read_record
-from posedreamer.storage.files import join, list_files, read_file
+from posedreamer.storage.files import file_exists, join, read_file
 from posedreamer.storage.images import decode_gray, decode_rgb
 from posedreamer.storage.index import RECORD_COLUMNS, SCORE_PREFIX, array_column
 from posedreamer.storage.shard import count_rows
@@ -75,9 +75,8 @@ def _read_files(run_dir: str | Path, shard: int, stats: ShardStats) -> tuple[dic
     known = [f"shards/{shard:06d}.tar", f"rejects/{shard:06d}.tar", f"shards/{shard:06d}.parquet"]
     files, problems = {}, []
     for name in [*known, *sorted(stats.sha256.keys() - set(known))]:
-        folder, _, base = name.rpartition("/")
-        there, listed = base in list_files(join(run_dir, folder), base), stats.sha256.get(name)
-        if there:
+        listed = stats.sha256.get(name)
+        if file_exists(join(run_dir, name)):
             files[name] = read_file(join(run_dir, name))
             found = hashlib.sha256(files[name]).hexdigest()
             if found != listed:

@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from posedreamer.storage.files import join, list_files, open_filesystem, read_file
+from posedreamer.storage.files import file_exists, join, list_files, read_file
 
 _NAME = re.compile(r"(\d{6,})\.json")
 
@@ -63,5 +63,4 @@ def finished_shards(run_dir: str | Path) -> list[int]:
 
 def is_done(run_dir: str | Path, shard: int) -> bool:
     """Whether the shard's json is there."""
-    filesystem, inside = open_filesystem(join(run_dir, f"shards/{shard:06d}.json"))
-    return filesystem.exists(inside)
+    return file_exists(join(run_dir, f"shards/{shard:06d}.json"))

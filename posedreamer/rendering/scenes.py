@@ -176,7 +176,7 @@ def _park(view: View, rng: np.random.Generator) -> tuple[np.ndarray, Light]:
     for _ in range(rng.integers(1, 4)):
         x, size = rng.uniform(-0.65, 0.65), rng.uniform(0.14, 0.3)
         over(
-            image, (0.36, 0.27, 0.2), band(view.azimuth, x - 0.02, x + 0.02, 0.03) * ramp(0.3 - view.elevation, 0, 0.1)
+            image, (0.36, 0.27, 0.2), band(view.azimuth, x - 0.02, x + 0.02, 0.03) * ramp(0.3 - view.elevation, 0.0, 0.1)
         )
         crown = blob(view.azimuth, view.elevation, (x, 0.3 + size * 0.5), (size, size * 0.9), 0.35)
         over(image, leaves * rng.uniform(0.8, 1.1), crown)
@@ -247,7 +247,7 @@ def _living_room(view: View, rng: np.random.Generator) -> tuple[np.ndarray, Ligh
     over(
         image,
         pick(rng, (190, 130, 96), (226, 222, 214)),
-        band(x, plant - 0.15, plant + 0.15, 0.06) * ramp(0.45 - y, 0, 0.08),
+        band(x, plant - 0.15, plant + 0.15, 0.06) * ramp(0.45 - y, 0.0, 0.08),
     )
     boards = 0.04 * noise(view.ground_x * 9, view.ground_z * 0.8, rng) * _nearness(view, 4.0)
     ground = np.clip(wood * (1.0 + boards[..., None]), 0, 1).astype(np.float32)

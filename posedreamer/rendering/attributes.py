@@ -50,6 +50,8 @@ HAIR_GARMENTS: dict[str, str | None] = {
 }
 TOP_GARMENTS = {"t-shirt": "t_shirt", "long-sleeve shirt": "long_sleeve_top", "tank top": "tank_top"}
 BOTTOM_GARMENTS = {"trousers": "trousers", "shorts": "shorts", "skirt": "skirt"}
+# Bottoms that are worn over the hem of the top.
+OVER_TOP = ("skirt",)
 SHOES_GARMENT = "shoes"
 SCENES = ("studio", "park", "street", "living room", "gym", "beach")
 

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy.spatial import cKDTree
 
 from posedreamer.bodies.body import BodyModel
-from posedreamer.bodies.posing import PosedBody, pose_body, rest_parameters
-from posedreamer.bodies.wardrobe import Garment, Wardrobe, pose_garment
+from posedreamer.bodies.posing import pose_body, rest_parameters
+from posedreamer.bodies.wardrobe import Wardrobe, pose_garment
 from posedreamer.geometry.skeletons import OUTPUT_JOINTS, SMPLX_JOINTS
 from posedreamer.rendering.rasterizer import vertex_normals
 
@@ -18,7 +18,7 @@ COVER_DEPTH = 0.09
 # Skin this near to a hem stays, so that no gap opens when the hem moves.
 HEM_MARGIN = 0.015
 # How much nearer to the camera each further layer is drawn.
-LIFT_STEP = 0.004
+LIFT_STEP = 0.006
 
 
 class Outfit(NamedTuple):
@@ -28,52 +28,70 @@ class Outfit(NamedTuple):
     lift: Float32[np.ndarray, " verts"]
 
 
+class Layer(NamedTuple):
+    """One surface of a dressed body in the rest pose: the skin, or a garment."""
+
+    name: str
+    vertices: Float[np.ndarray, "verts 3"]
+    normals: Float[np.ndarray, "verts 3"]
+    faces: Int[np.ndarray, "faces 3"]
+
+
 def make_outfit(
-    body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...], covered: dict[str, Bool[np.ndarray, " verts"]]
+    body: BodyModel,
+    wardrobe: Wardrobe,
+    garments: tuple[str, ...],
+    cover: dict[tuple[str, str], Bool[np.ndarray, " verts"]],
 ) -> Outfit:
     """The merged mesh of a body in these garments, listed from inside to outside. An unknown name is a ValueError.
 
-    covered: `covered_skin` by garment, filled here where it lacks one of them.
+    cover: `is_covered` by (inner, outer) layer, filled here where it lacks a pair.
     """
+    layers = rest_layers(body, wardrobe, garments)
+    faces, lift, start = [], [], 0
+    for depth, inner in enumerate(layers):
+        hidden = np.zeros(len(inner.vertices), dtype=bool)
+        for outer in layers[depth + 1 :]:
+            if (inner.name, outer.name) not in cover:
+                cover[inner.name, outer.name] = is_covered(inner, outer)
+            hidden |= cover[inner.name, outer.name]
+        faces.append(inner.faces[~hidden[inner.faces].all(axis=1)] + start)
+        lift.append(np.full(len(inner.vertices), LIFT_STEP * depth, dtype=np.float32))
+        start += len(inner.vertices)
+    return Outfit(np.concatenate(faces).astype(np.int32), np.concatenate(lift))
+
+
+def rest_layers(body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...]) -> list[Layer]:
+    """Skin and garments of the mean body in the T-pose."""
     unknown = [name for name in garments if name not in wardrobe.garments]
     if unknown:
         raise ValueError(f"wardrobe has no {', '.join(unknown)}; it has {', '.join(sorted(wardrobe.garments))}")
-    rest = pose_body(body, rest_parameters())
-    hidden = np.zeros(body.num_vertices, dtype=bool)
-    faces, lift, start = [], [np.zeros(body.num_vertices)], body.num_vertices
-    for layer, name in enumerate(garments, start=1):
+    parameters = rest_parameters()
+    rest = pose_body(body, parameters)
+    meshes = {"skin": (rest.vertices, body.faces)}
+    for name in garments:
         garment = wardrobe.garments[name]
-        if name not in covered:
-            covered[name] = covered_skin(body, rest, garment)
-        hidden |= covered[name]
-        faces.append(garment.faces + start)
-        lift.append(np.full(len(garment.v_template), LIFT_STEP * layer))
-        start += len(garment.v_template)
-    shown = body.faces[~hidden[body.faces].all(axis=1)]
-    return Outfit(np.concatenate([shown, *faces]).astype(np.int32), np.concatenate(lift).astype(np.float32))
+        meshes[name] = (pose_garment(garment, parameters, rest), garment.faces)
+    return [Layer(name, vertices, vertex_normals(vertices, faces), faces) for name, (vertices, faces) in meshes.items()]
 
 
-def covered_skin(body: BodyModel, rest: PosedBody, garment: Garment) -> Bool[np.ndarray, " verts"]:
-    """Body vertices that lie under the garment in the rest pose, away from its hems."""
-    vertices, normals = rest.vertices, vertex_normals(rest.vertices, body.faces)
-    cloth = pose_garment(garment, rest_parameters(), rest)
-    corners = cloth[garment.faces]
+def is_covered(inner: Layer, outer: Layer) -> Bool[np.ndarray, " verts"]:
+    """Vertices of the inner layer that lie under the outer one, away from its hems."""
+    corners = outer.vertices[outer.faces]
     # The cloth as a dense cloud: corners, edge middles and centres of its triangles.
-    cloud = np.concatenate([cloth, corners.mean(axis=1), *((corners[:, i] + corners[:, i - 1]) / 2 for i in range(3))])
-    distance, nearest = cKDTree(cloud).query(vertices, distance_upper_bound=COVER_DEPTH)
+    edges = [(corners[:, i] + corners[:, i - 1]) / 2 for i in range(3)]
+    cloud = np.concatenate([outer.vertices, corners.mean(axis=1), *edges])
+    distance, nearest = cKDTree(cloud).query(inner.vertices, distance_upper_bound=COVER_DEPTH)
     found = np.isfinite(distance)
-    outward = np.zeros(len(vertices))
-    outward[found] = ((cloud[nearest[found]] - vertices[found]) * normals[found]).sum(axis=1)
-    hems = cloth[boundary_vertices(garment.faces)]
+    outward = np.full(len(distance), -1.0)
+    outward[found] = ((cloud[nearest[found]] - inner.vertices[found]) * inner.normals[found]).sum(axis=1)
+    is_under = found & (outward > 0.8 * np.where(found, distance, 0.0) - 0.004)
+    hems = outer.vertices[boundary_vertices(outer.faces)]
     if len(hems) == 0:
-        return found & (outward > 0.8 * np.minimum(distance, 1.0) - 0.004)
+        return is_under
     # Skin above a collar is nearest to the collar, not under it: what is nearest to a hem stays.
-    from_hem = cKDTree(hems).query(vertices)[0]
-    return (
-        found
-        & (outward > 0.8 * np.minimum(distance, 1.0) - 0.004)
-        & (from_hem > np.minimum(distance, 1.0) + HEM_MARGIN)
-    )
+    from_hem = cKDTree(hems).query(inner.vertices)[0]
+    return is_under & (from_hem > np.where(found, distance, 0.0) + HEM_MARGIN)
 
 
 def boundary_vertices(faces: Int[np.ndarray, "faces 3"]) -> Int[np.ndarray, " hems"]:

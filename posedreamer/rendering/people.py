@@ -33,13 +33,13 @@ class Dresser:
     def __init__(self, body: BodyModel, wardrobe: Wardrobe) -> None:
         self.body, self.wardrobe = body, wardrobe
         self._outfits: dict[tuple[str, ...], Outfit] = {}
-        self._covered: dict[str, Bool[np.ndarray, " verts"]] = {}
+        self._cover: dict[tuple[str, str], Bool[np.ndarray, " verts"]] = {}
         self._skin_paint: SkinPaint | None = None
 
     def outfit(self, garments: tuple[str, ...]) -> Outfit:
         """The merged mesh of body and garments, from inside to outside."""
         if garments not in self._outfits:
-            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments, self._covered)
+            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments, self._cover)
         return self._outfits[garments]
 
     def skin_paint(self) -> SkinPaint:
@@ -137,7 +137,9 @@ def draw_person(
     )
     foreground = np.zeros((*seen.shape, 4), dtype=np.float32)
     foreground[seen, :3], foreground[seen, 3] = np.clip(color, 0.0, 1.2), 1.0
-    foreground = foreground.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
+    foreground = foreground.reshape(height, supersample, width, supersample, 4)
+    parts = [foreground[:, i, :, j] for i in range(supersample) for j in range(supersample)]
+    foreground = sum(parts[1:], start=parts[0]) / supersample**2
     return linear_to_srgb(foreground[..., :3] + background * (1.0 - foreground[..., 3:]))
 
 
@@ -149,13 +151,11 @@ def dress(
     rng: np.random.Generator,
 ) -> DressedMesh:
     """Body and garments as one mesh with its colours."""
-    colors = {
-        looks.SHOES_GARMENT: looks.jittered(looks.CLOTH_COLORS[attributes["shoes_color"]], rng),
-        looks.BOTTOM_GARMENTS[attributes["bottom"]]: looks.jittered(
-            looks.CLOTH_COLORS[attributes["bottom_color"]], rng
-        ),
-        looks.TOP_GARMENTS[attributes["top"]]: looks.jittered(looks.CLOTH_COLORS[attributes["top_color"]], rng),
-    }
+    bottom, top = looks.BOTTOM_GARMENTS[attributes["bottom"]], looks.TOP_GARMENTS[attributes["top"]]
+    # From inside to outside: a top hangs over trousers, and is tucked into a skirt.
+    order = ("shoes", "top", "bottom") if bottom in looks.OVER_TOP else ("shoes", "bottom", "top")
+    garments = {"shoes": looks.SHOES_GARMENT, "top": top, "bottom": bottom}
+    colors = {garments[part]: looks.jittered(looks.CLOTH_COLORS[attributes[f"{part}_color"]], rng) for part in order}
     hair_color = looks.jittered(looks.HAIR_COLORS[attributes["hair_color"]], rng)
     hair = looks.HAIR_GARMENTS[attributes["hair_style"]]
     if hair is not None:

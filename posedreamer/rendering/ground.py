@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from posedreamer.rendering.scenes import View
+from posedreamer.rendering.canvas import View
 from posedreamer.rendering.shading import SunMap, sun_pixels
 
 CONTACT_CELLS = 96

@@ -15,10 +15,11 @@ from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import PosedBody, pose_body
 from posedreamer.bodies.wardrobe import Wardrobe, pose_garment
 from posedreamer.rendering import attributes as looks
+from posedreamer.rendering.canvas import look
 from posedreamer.rendering.dressing import Outfit, SkinPaint, make_outfit, make_skin_paint
 from posedreamer.rendering.ground import contact, shadow_on_ground
 from posedreamer.rendering.rasterizer import interpolate, rasterize, vertex_normals
-from posedreamer.rendering.scenes import draw_scene, look
+from posedreamer.rendering.scenes import draw_scene
 from posedreamer.rendering.shading import crevices, draw_sun_map, linear_to_srgb, shade, sunlit
 from posedreamer.sample import BodyParameters
 

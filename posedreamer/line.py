@@ -67,7 +67,7 @@ def open_inputs(config: Config, run_dir: str) -> BodyModel:
     """Loads what can be missing, and opens the run directory for this config; whatever is wrong is said before any work."""
     body = load_body(config.body)
     weights = {}
-    for stage in (sampling_stage(config, None), generation_stage(config)):
+    for stage in (SamplingStage.from_config(config), generation_stage(config)):
         weights.update(stage.check_inputs())
     open_run(run_dir, make_manifest(config.identity(), config.hash, body, weights))
     return body
@@ -77,33 +77,14 @@ def make_line(config: Config, run_dir: str, round_index: int) -> Line:
     """The four stages of a round. Before every round but the first, the curriculum is fitted on the rounds before it."""
     curriculum = None
     if round_index > 0 and config.mining.curriculum.share > 0:
-        plain = sampling_stage(config, None)
+        plain = SamplingStage.from_config(config)
         plain.setup()
         curriculum = hand_over(config, run_dir, round_index, plain.source)
     return Line(
-        sampling=sampling_stage(config, curriculum),
+        sampling=SamplingStage.from_config(config, curriculum),
         generation=generation_stage(config),
         mining=MiningStage(threads=config.mining.threads),
         filtering=filtering_stage(config),
-    )
-
-
-def sampling_stage(config: Config, curriculum: str | None) -> SamplingStage:
-    """Stage 1 as configured; curriculum: the parquet file of chosen poses, None in round 0."""
-    settings = config.sampling
-    return SamplingStage(
-        body=config.body,
-        width=config.image.width,
-        height=config.image.height,
-        sources=[source.model_dump(exclude_none=True) for source in settings.sources],
-        split=settings.split,
-        curriculum=curriculum,
-        curriculum_share=config.mining.curriculum.share,
-        prompts=settings.prompts,
-        viewpoints=settings.viewpoints.model_dump(),
-        betas_sigma=settings.betas_sigma,
-        condition=config.generator.condition,
-        rasterizer=settings.rasterizer,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from posedreamer.bodies.catalog import load_body, load_wardrobe
-from posedreamer.config import Config
+from posedreamer.config import Config, SourceConfig
 from posedreamer.estimators.features import FeatureExtractor
 from posedreamer.metrics.reference import MIN_IMAGES, distance_to_reference
 from posedreamer.rendering.people import render_person
@@ -104,20 +104,10 @@ def render_reference(config: Config, count: int, folder: Path) -> None:
 def reference_samples(config: Config, count: int) -> Sequence[Sample]:
     """Labels and prompts of the held-out split, by the run's own sampling settings; poses from the named library alone."""
     settings = config.sampling
-    libraries = [source.model_dump(exclude_none=True) for source in settings.sources if source.kind == "library"]
-    stage = SamplingStage(
-        body=config.body,
-        width=config.image.width,
-        height=config.image.height,
-        sources=libraries or [{"kind": "library"}],
-        split="held_out",
-        curriculum=None,
-        curriculum_share=0.0,
-        prompts=settings.prompts,
-        viewpoints=settings.viewpoints.model_dump(),
-        betas_sigma=settings.betas_sigma,
-        condition="xyz",
-        rasterizer=settings.rasterizer,
+    libraries = tuple(source for source in settings.sources if source.kind == "library") or (
+        SourceConfig(kind="library"),
     )
+    only_libraries = config.model_copy(update={"sampling": settings.model_copy(update={"sources": libraries})})
+    stage = SamplingStage.from_config(only_libraries, split="held_out")
     stage.setup()
     return stage([Sample(f"reference-{place:06d}", config.seed) for place in range(count)])

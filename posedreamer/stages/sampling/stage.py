@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.catalog import load_body
 from posedreamer.bodies.posing import transform_parameters
+from posedreamer.config import Config
 from posedreamer.rendering.conditions import CONDITION_KINDS, draw_condition
 from posedreamer.rendering.label import draw_label
 from posedreamer.rendering.rasterizer import Backend
@@ -72,8 +74,28 @@ class SamplingStage:
         self.ranges = viewpoint_ranges(viewpoints)
         self.betas_sigma, self.condition, self.rasterizer = betas_sigma, condition, rasterizer
 
+    @classmethod
+    def from_config(cls, config: Config, curriculum: str | None = None, split: Split | None = None) -> "SamplingStage":
+        """The stage as configured; split: instead of the configured one."""
+        settings = config.sampling
+        return cls(
+            body=config.body,
+            width=config.image.width,
+            height=config.image.height,
+            sources=[source.model_dump(exclude_none=True) for source in settings.sources],
+            split=settings.split if split is None else split,
+            curriculum=curriculum,
+            curriculum_share=config.mining.curriculum.share,
+            prompts=settings.prompts,
+            viewpoints=settings.viewpoints.model_dump(),
+            betas_sigma=settings.betas_sigma,
+            condition=config.generator.condition,
+            rasterizer=settings.rasterizer,
+        )
+
     def setup(self) -> None:
         """Loads the body, the grammar and the sources, once an actor."""
+        torch.set_num_threads(1)  # one body at a time: more threads only get in each other's way
         self.body = load_body(self.body_name)
         self.grammar = PromptGrammar.from_yaml(prompt_path(self.prompts))
         self.source = make_source(self.source_settings, self.split, self.body, self.curriculum, self.curriculum_share)

@@ -5,27 +5,29 @@
 To end a run early, resume it with fewer steps: `--set denoiser.loop.steps=8000`; the learning rate then falls in time.
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
 from posedreamer.training.nano_config import load_train_config
+from posedreamer.training.nano_data import CHUNK_SIZE
 from posedreamer.training.nano_run import PictureSet, train_autoencoder, train_denoiser
 
 
 def load_pictures(folder: Path) -> PictureSet:
-    import json
-
-    import numpy as np
-
-    return PictureSet(
-        np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
-        np.load(folder / "xyz.npy", mmap_mode="r", allow_pickle=False),
-        json.loads((folder / "prompts.json").read_text()),
-    )
+    """The finished chunks of a packed data set (pipelines/render_people.py); those that are still missing are left out."""
+    marks = sorted((folder / "chunks").glob("*.json"))
+    if not marks:
+        raise ValueError(f"train_nano: no finished chunk in {folder}; render the data set first")
+    images, maps = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("images", "xyz"))
+    rows = [np.arange(int(m.stem) * CHUNK_SIZE, min((int(m.stem) + 1) * CHUNK_SIZE, len(images))) for m in marks]
+    prompts = [text for mark in marks for text in json.loads(mark.read_text())["prompts"]]
+    return PictureSet(images[np.concatenate(rows)], maps[np.concatenate(rows)], prompts)
 
 
 def main(

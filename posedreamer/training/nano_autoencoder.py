@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from posedreamer.seeds import generator_for
 from posedreamer.training.nano_config import AutoencoderConfig
 from posedreamer.training.nano_loop import LossAt, batch_at, torch_generator
 from posedreamer.training.nano_model import fix_posterior
@@ -52,8 +53,9 @@ def autoencoder_loss(
 
     def loss_at(step: int) -> Tensor:
         rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))
-        pictures = to_signed(images[rows])
-        weight = 1.0 + config.person_weight * body_mask(to_condition(conditions[rows])).float()
+        window = _window(images.shape[1], step, config, seed)
+        pictures = to_signed(images[(rows, *window)])
+        weight = 1.0 + config.person_weight * body_mask(to_condition(conditions[(rows, *window)])).float()
         weight = weight / weight.mean()
         posterior = model.encode(pictures).latent_dist
         latents = posterior.sample(torch_generator(seed, STAGE, step, "noise"))
@@ -62,6 +64,13 @@ def autoencoder_loss(
         return (error.abs() * weight).mean() + EDGE_WEIGHT * edges + config.penalty * posterior.mean.square().mean()
 
     return loss_at
+
+
+def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple[slice, slice]:
+    """The part of the pictures that a step sees: one square for the whole batch, or all."""
+    crop = config.crop if step < config.loop.steps - config.whole_steps else size
+    top, left = generator_for(seed, f"{STAGE}/{step}", "crop").integers(0, size - crop, endpoint=True, size=2)
+    return slice(top, top + crop), slice(left, left + crop)
 
 
 @torch.no_grad()

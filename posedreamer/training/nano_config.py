@@ -32,7 +32,8 @@ class AutoencoderConfig(Strict):
     """AutoencoderKL with one resnet a level; the number of levels sets the factor, 2 ** (levels - 1).
 
     noise: standard deviation of the latents' noise while training; penalty: weight of the latents' mean square, which
-    keeps them from outgrowing that noise. person_weight: extra weight of pixels on the body.
+    keeps them from outgrowing that noise. person_weight: extra weight of pixels on the body. crop: side in pixels of the
+    squares trained on; the last `whole_steps` see whole pictures, which are four times dearer.
     """
 
     channels: tuple[Positive, ...]
@@ -41,6 +42,8 @@ class AutoencoderConfig(Strict):
     noise: PositiveFloat = 0.15
     penalty: Annotated[float, Field(ge=0.0)] = 2e-3
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    crop: Positive = 64
+    whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig
 
 

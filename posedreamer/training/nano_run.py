@@ -7,7 +7,6 @@ the newest exported pipeline (averaged weights, float16). The link is swapped in
 import copy
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -136,7 +135,7 @@ def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None
     link = out / "export.new"
     link.unlink(missing_ok=True)
     link.symlink_to(folder.relative_to(out))
-    os.replace(link, out / "export")
+    link.replace(out / "export")
     for older in sorted(folder.parent.iterdir())[:-2]:
         shutil.rmtree(older)
     logger.info("exported %s", json.dumps(facts, sort_keys=True))

@@ -7,6 +7,7 @@ merges rank behind old ones, so no later word can change how an earlier one is c
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from jaxtyping import Int64
@@ -62,7 +63,7 @@ def byte_letters() -> list[str]:
 def _merged(pieces: list[str], ranks: dict[tuple[str, str], int]) -> list[str]:
     """What byte-pair encoding makes of the pieces: the pair of lowest rank is joined, everywhere, until none is left."""
     while True:
-        known = [pair for pair in zip(pieces, pieces[1:], strict=False) if pair in ranks]
+        known = [pair for pair in pairwise(pieces) if pair in ranks]
         if not known:
             return pieces
         left, right = min(known, key=ranks.__getitem__)

@@ -1,0 +1,169 @@
+"""Stable Diffusion 1.5 and XL pipelines with a ControlNet, by folder or hub id; the only file here that imports diffusers.
+
+A model is one of: `nano` (embedded), a folder in diffusers' format, a hub id `owner/name` or `owner/name@revision`. It either
+is a ControlNet pipeline, or a plain one to which `controlnet` (folder or hub id) is added. A folder may hold
+`posedreamer.json`, in which a model or adapter made for one encoding of the condition map names it; another is refused.
+
+The pipelines' safety checker is left out: prompts come from a fixed grammar of dressed people, and a picture that the
+checker blackens would enter the counts as a generator's failure. Pictures are filtered by measurement, in stage 4.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from posedreamer import torchvision_shim
+from posedreamer.rendering.conditions import condition_renderer_id
+
+torchvision_shim.install()
+logger = logging.getLogger(__name__)
+
+EMBEDDED = {"nano": Path(__file__).parents[2] / "assets" / "nano"}
+FACTS = "posedreamer.json"
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
+
+
+class Model(NamedTuple):
+    """A loaded pipeline and its name: repository@commit, or folder name@sha256 of its weights, joined by `+`."""
+
+    pipeline: Any
+    identity: str
+
+
+class Drawing(NamedTuple):
+    """How pictures are drawn: solver steps, guidance (up to 1: none), weight of the ControlNet, negative prompt."""
+
+    steps: int
+    guidance: float
+    controlnet_scale: float
+    negative_prompt: str
+
+
+def load_model(
+    model: str, controlnet: str | None, condition: str, adapters: Sequence[str], dtype: torch.dtype, device: str
+) -> Model:
+    """Loads the pipeline with its adapters onto the device. Nothing is read from the hub when all parts are folders.
+
+    A missing folder, a pipeline of another kind, a missing ControlNet, or a model made for another condition raise ValueError.
+    """
+    import diffusers
+
+    folder, identity = resolve(model)
+    name = _pipeline_class(folder, model)
+    parts: dict[str, Any] = {}
+    if controlnet is not None:
+        controlnet_folder, controlnet_identity = resolve(controlnet)
+        check_condition(controlnet_folder, condition)
+        parts["controlnet"] = diffusers.ControlNetModel.from_pretrained(
+            controlnet_folder, torch_dtype=dtype, use_safetensors=True
+        )
+        identity += "+" + controlnet_identity
+    elif "ControlNet" not in name:
+        raise ValueError(f"generator {model}: a {name} has no ControlNet of its own; give one (generator.controlnet)")
+    check_condition(folder, condition)
+    if name.startswith("StableDiffusionXL"):
+        kind, parts["add_watermarker"] = diffusers.StableDiffusionXLControlNetPipeline, False
+    else:
+        kind = diffusers.StableDiffusionControlNetPipeline
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = kind.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **parts)
+    for adapter in adapters:
+        adapter_folder, adapter_identity = resolve(adapter)
+        check_condition(adapter_folder, condition)
+        pipeline.load_lora_weights(adapter_folder, adapter_name=f"adapter_{adapters.index(adapter)}")
+        identity += "+" + adapter_identity
+    if adapters:
+        pipeline.set_adapters([f"adapter_{place}" for place in range(len(adapters))])
+    pipeline.set_progress_bar_config(disable=True)
+    logger.info("generator %s: %s", name, identity)
+    return Model(pipeline.to(device), identity)
+
+
+def draw(
+    model: Model,
+    prompts: Sequence[str],
+    maps: UInt8[np.ndarray, "batch h w 3"],
+    seeds: Sequence[int],
+    drawing: Drawing,
+) -> Float32[np.ndarray, "batch h w 3"]:
+    """Pictures in [0, 1], the size of their condition maps; may hold NaN when half precision overflowed.
+
+    Each picture's noise comes from its own seed, on the CPU: neighbours in the batch and the device do not change it.
+    """
+    height, width = maps.shape[1:3]
+    factor = model.pipeline.vae_scale_factor
+    if height % factor or width % factor:
+        raise ValueError(f"generator: image size {width} x {height}, expected multiples of {factor}")
+    guided = {"negative_prompt": [drawing.negative_prompt] * len(prompts)} if drawing.guidance > 1.0 else {}
+    return model.pipeline(
+        prompt=list(prompts),
+        image=torch.from_numpy(maps.astype(np.float32) / 255.0).permute(0, 3, 1, 2),
+        height=height,
+        width=width,
+        num_inference_steps=drawing.steps,
+        guidance_scale=drawing.guidance,
+        controlnet_conditioning_scale=float(drawing.controlnet_scale),
+        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+        output_type="np",
+        **guided,
+    ).images.astype(np.float32)
+
+
+def resolve(model: str) -> tuple[Path, str]:
+    """The local folder of a model, fetched from the hub if it is an id, and its identity."""
+    folder = EMBEDDED.get(model, Path(model))
+    if folder.is_dir():
+        return folder, f"{model if model in EMBEDDED else folder.name}@{hash_weights(folder)}"
+    match = _HUB_ID.fullmatch(model)
+    if match is None:
+        raise ValueError(f"generator {model!r}: no such folder, and no hub id (owner/name, or owner/name@revision)")
+    import huggingface_hub
+
+    snapshot = huggingface_hub.snapshot_download(
+        match["repo"], revision=match["revision"], allow_patterns=["*.json", "*.txt", "*.safetensors", "*.model"]
+    )
+    return Path(snapshot), f"{match['repo']}@{Path(snapshot).name}"
+
+
+def hash_weights(folder: Path) -> str:
+    """`sha256:` and 16 hex digits over names and bytes of all safetensors and JSON files of the folder."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise ValueError(f"generator: {folder} holds no safetensors weights")
+    for path in files:
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return "sha256:" + digest.hexdigest()[:16]
+
+
+def check_condition(folder: Path, condition: str) -> None:
+    """ValueError when the folder's facts name another condition, or another encoding of it, than is drawn here."""
+    path = folder / FACTS
+    if not path.is_file():
+        return
+    facts = json.loads(path.read_text())
+    drawn = condition_renderer_id(condition)
+    if facts["condition_renderer"] != drawn:
+        raise ValueError(
+            f"generator {folder.name}: made for the condition {facts['condition_renderer']}, but maps are drawn as {drawn}"
+        )
+
+
+def _pipeline_class(folder: Path, model: str) -> str:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise ValueError(f"generator {model}: {index} is missing; expected a pipeline in diffusers' format")
+    name = json.loads(index.read_text())["_class_name"]
+    if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
+        raise ValueError(f"generator {model}: expected a Stable Diffusion 1.5 or XL pipeline, got {name}")
+    return name

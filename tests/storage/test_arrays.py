@@ -72,6 +72,8 @@ def test_a_missing_array_and_a_broken_file_are_refused(arrays):
     del arrays["bbox"]
     with pytest.raises(ValueError, match=r"got 16 arrays, expected 17; missing or unknown: \['bbox.npy'\]"):
         npz_to_arrays(savez(**arrays), "here")
+    with pytest.raises(ValueError, match=r"missing or unknown: \['bbox.npy', 'box.npy'\]"):
+        npz_to_arrays(savez(**arrays, box=np.zeros(4, np.float32)), "here")
     with pytest.raises(ValueError, match="here: not a readable npz file"):
         npz_to_arrays(data[:-100], "here")
 

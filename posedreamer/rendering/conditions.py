@@ -137,7 +137,7 @@ def draw_parts(body: BodyModel, drawn: DrawnLabel) -> UInt8[np.ndarray, "h w 3"]
 @functools.cache
 def part_palette() -> UInt8[np.ndarray, "56 3"]:
     """Colour of the background (row 0, black) and of the 55 parts (row joint + 1); no two are equal, and none ever changes."""
-    colors = [(0, 0, 0)]
+    colors: list[tuple[int, ...]] = [(0, 0, 0)]
     for joint in range(len(SMPLX_JOINTS)):
         # Steps of the golden ratio keep the hues of neighbours apart; three shades tell apart hues that come close.
         hue, value = (joint * 0.6180339887) % 1.0, (1.0, 0.75, 0.5)[joint % 3]

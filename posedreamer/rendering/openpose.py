@@ -50,7 +50,7 @@ def draw_openpose(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The drawing on black, by the rule of this module. keypoints: pixels; width and height of their image."""
     util = _open_pose_util()
-    inside = ((keypoints >= 0) & (keypoints < (width, height))).all(axis=1)
+    inside = np.all((keypoints >= 0) & (keypoints < (width, height)), axis=1)
 
     def to_points(names: tuple[str, ...], shown: np.ndarray, missing: Any) -> list[Any]:
         indices = [OUTPUT_JOINTS.index(name) for name in names]

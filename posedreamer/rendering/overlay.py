@@ -29,8 +29,8 @@ def draw_skeleton(
         levels = coco_keypoints[[first, second], 2]
         if levels.min() > 0:
             width = thickness if levels.min() == 2 else max(1, thickness // 2)
-            ends = [_fixed_point(coco_keypoints[end]) for end in (first, second)]
-            cv2.line(image, *ends, _side_color(first, second), width, cv2.LINE_AA, SUBPIXEL_BITS)
+            start, end = _fixed_point(coco_keypoints[first]), _fixed_point(coco_keypoints[second])
+            cv2.line(image, start, end, _side_color(first, second), width, cv2.LINE_AA, SUBPIXEL_BITS)
     radius = round(max(1.5, 4.0 * scale) * 2**SUBPIXEL_BITS)
     for index, keypoint in enumerate(coco_keypoints):
         if keypoint[2] == 0:
@@ -57,7 +57,7 @@ def draw_mesh(
         raise ValueError(f"draw_mesh: the picture is {rgb.shape[:2]}, the label {drawn.mask.shape} (height, width)")
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f"draw_mesh: opacity must be in [0, 1], got {opacity}")
-    # From one step outside the silhouette inwards: the shade of edge pixels runs on under the blurred edge of the cover.
+    # The cover's edge is blurred by a pixel, so the shade of the edge has to run on by a pixel.
     shade = interpolate(drawn.raster, body.faces, 0.3 - 0.7 * vertex_normals(drawn.posed.vertices, body.faces)[:, 2:])
     shade = np.where(drawn.mask, np.clip(shade[..., 0], 0.15, 1.0), 0.0).astype(np.float32)
     weight = cv2.GaussianBlur(drawn.mask.astype(np.float32), (3, 3), 0)

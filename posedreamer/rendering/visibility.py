@@ -63,7 +63,7 @@ def visible_keypoints(
 def pixels_of(keypoints: Float[np.ndarray, "points 2"], raster: Raster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Whether each keypoint is in the image, and the column and row of its pixel (of the nearest one if it is not)."""
     height, width = raster.face_id.shape
-    inside = ((keypoints >= 0) & (keypoints < (width, height))).all(axis=1)
+    inside = np.all((keypoints >= 0) & (keypoints < (width, height)), axis=1)
     clipped = np.floor(np.clip(keypoints, 0, (width - 1, height - 1))).astype(np.int64)
     return inside, clipped[:, 0], clipped[:, 1]
 

@@ -1,7 +1,7 @@
 """The shape space: mean and ten principal components of a population, ten of the face.
 
-Rule of signs: +beta0 is taller; +beta of every other component encloses more volume; +expression opens or raises, that is,
-moves the face's vertices further down and forward in sum. One unit is one standard deviation of the population.
+Rule of signs: +beta0 is taller; +beta of every other component is stockier, that is, encloses more volume for its height
+cubed; +expression moves the face's vertices further down and forward in sum. One unit is one standard deviation of the population.
 """
 
 from typing import NamedTuple
@@ -42,10 +42,11 @@ def _components(centred: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _signed(direction: np.ndarray, mean: np.ndarray, triangles: np.ndarray, is_first: bool) -> np.ndarray:
+    more, less = mean + direction, mean - direction
     if is_first:
-        grows = np.ptp((mean + direction)[:, 1]) > np.ptp((mean - direction)[:, 1])
+        grows = stature(more) > stature(less)
     else:
-        grows = volume(mean + direction, triangles) > volume(mean - direction, triangles)
+        grows = volume(more, triangles) / stature(more) ** 3 > volume(less, triangles) / stature(less) ** 3
     return direction if grows else -direction
 
 
@@ -53,3 +54,8 @@ def volume(vertices: np.ndarray, triangles: np.ndarray) -> float:
     """Volume enclosed by a closed mesh."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     return float(np.einsum("fi,fi->", a, np.cross(b, c)) / 6.0)
+
+
+def stature(vertices: np.ndarray) -> float:
+    """Height from soles to crown, metres."""
+    return float(np.ptp(vertices[:, 1]))

@@ -147,12 +147,18 @@ class MoveNet(nn.Module):
         return x
 
     @torch.inference_mode()
-    def forward(self, images: UInt8[Tensor, "batch 3 256 256"]) -> Float[Tensor, "batch 17 3"]:
-        """Per keypoint: y and x as shares of the image (0 = first edge, 1 = last edge), and confidence in [0, 1]."""
+    def forward(
+        self, images: UInt8[Tensor, "batch 3 256 256"], prefer_middle: bool = True
+    ) -> Float[Tensor, "batch 17 3"]:
+        """Per keypoint: y and x as shares of the image (0 = first edge, 1 = last edge), and confidence in [0, 1].
+
+        prefer_middle: among several people, weigh a centre by its nearness to the middle, as the published graph does.
+        """
         features = self.features(images.float())
         batch = torch.arange(len(features))
-        # The person: the strongest centre, the middle of the image preferred.
-        center = torch.sigmoid(self.center(features))[:, 0] * self.center_weight
+        center = torch.sigmoid(self.center(features))[:, 0]
+        if prefer_middle:
+            center = center * self.center_weight
         cell = center.flatten(1).argmax(1)
         row, column = cell // GRID, cell % GRID
         # A first guess of every keypoint (y, x in cells), regressed at that centre.

@@ -56,7 +56,7 @@ def read_scored_rows(run_dir: str, before_round: int) -> ScoredRows:
     table = read_index(run_dir, ["round", OKS_COLUMN, "T_cam_from_world", *PARAMETER_SHAPES])
     if OKS_COLUMN not in table.column_names:
         table = table.append_column(OKS_COLUMN, pa.nulls(len(table), pa.float64()))
-    table = table.filter(pc.and_(pc.less(table["round"], before_round), pc.is_valid(table["betas"])))
+    table = table.filter((pc.field("round") < before_round) & pc.field("betas").is_valid())
     return ScoredRows(
         arrays={name: _column(table, name).reshape(-1, *shape) for name, shape in PARAMETER_SHAPES.items()},
         T_cam_from_world=_column(table, "T_cam_from_world").reshape(-1, 4, 4),

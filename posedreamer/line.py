@@ -22,6 +22,14 @@ from posedreamer.report.card import write_card
 from posedreamer.report.gallery import write_gallery
 from posedreamer.report.set_distance import write_set_distance
 from posedreamer.report.statistics import run_statistics
+from posedreamer.stages.filtering.checks import (
+    Check,
+    ExposureCheck,
+    OksCheck,
+    SecondPersonCheck,
+    SilhouetteCheck,
+    TruncationCheck,
+)
 from posedreamer.stages.filtering.stage import FilteringStage
 from posedreamer.stages.generation.stage import GenerationStage
 from posedreamer.stages.mining.stage import MiningStage
@@ -94,10 +102,16 @@ def generation_stage(config: Config) -> GenerationStage:
 
 
 def filtering_stage(config: Config) -> FilteringStage:
-    """Stage 4 as configured: the checks in their order, each with its thresholds."""
+    """Stage 4 as configured: the checks in their order."""
     filters = config.filters
-    checks = {name: getattr(filters, name).model_dump() for name in filters.order}
-    return FilteringStage(checks=checks, threads=filters.threads)
+    checks: dict[str, Check] = {
+        "exposure": ExposureCheck(filters.exposure.min_contrast, filters.exposure.max_clipped),
+        "truncation": TruncationCheck(filters.truncation.min),
+        "second_person": SecondPersonCheck(filters.second_person.max, filters.threads),
+        "oks": OksCheck(filters.oks.min),
+        "silhouette": SilhouetteCheck(filters.silhouette.min),
+    }
+    return FilteringStage([checks[name] for name in filters.order])
 
 
 def report(config: Config, run_dir: str, console: Console) -> None:

@@ -68,6 +68,13 @@ class GenerationStage:
         self.backend = load_model(self.model, self.controlnet, self.condition, self.adapters, dtype, self.device)
         self.drawing = Drawing(self.steps, self.guidance, self.controlnet_scale, self.negative_prompt)
 
+    def check_inputs(self) -> dict[str, str]:
+        """Finds the model and its additions before any work; returns name -> identity (revision or sha256 of weights)."""
+        from posedreamer.stages.generation.diffusers_backend import resolve
+
+        names = [self.model, *([self.controlnet] if self.controlnet else []), *self.adapters]
+        return {f"generator:{name}": resolve(name)[1] for name in names}
+
     def __call__(self, samples: list[Sample]) -> list[Sample]:
         checked = [self._check(sample) for sample in samples]
         drawn: dict[str, Sample] = {}

@@ -5,83 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from tiny_models import PROMPTS, SIZE, save_tiny
 
-from posedreamer import torchvision_shim
-
-torchvision_shim.install()
-from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
-from posedreamer.sample import BodyParameters, Condition, Label, Prompt, Sample, Verdict, make_key  # noqa: E402
-from posedreamer.stages.generation.stage import GenerationStage  # noqa: E402
-from posedreamer.training.nano_text import build_tokenizer, words_of  # noqa: E402
+from posedreamer.rendering.conditions import condition_renderer_id
+from posedreamer.sample import BodyParameters, Condition, Label, Prompt, Sample, Verdict, make_key
+from posedreamer.stages.generation.stage import GenerationStage
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
-SIZE = 32
-PROMPTS = ("a person in a park", "a dancer in a red t-shirt", "someone on a beach", "a photo of a person")
-
-
-def clip(tokenizer, width, projected=False):
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=width, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=24, projection_dim=width, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config)
-
-
-def save_tiny(folder, *, xl, plain=False):
-    """A random pipeline: f8 autoencoder, two levels, ControlNet. plain: without the ControlNet, which goes beside it."""
-    import diffusers
-
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(words_of(PROMPTS), 24)
-    width = 16
-    extra = (
-        {
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 4,
-            "projection_class_embeddings_input_dim": 6 * 4 + width,
-        }
-        if xl
-        else {}
-    )
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=SIZE // 8, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4, attention_head_dim=2,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=2 * width if xl else width, **extra,
-    )  # fmt: skip
-    controlnet = diffusers.ControlNetModel.from_unet(unet, conditioning_channels=3)
-    with torch.no_grad():  # zero convolutions would hide the condition
-        for parameter in controlnet.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.3)
-    parts = {
-        "vae": diffusers.AutoencoderKL(
-            block_out_channels=(4, 4, 4, 8), latent_channels=4, norm_num_groups=2,
-            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        ),
-        "text_encoder": clip(tokenizer, width),
-        "tokenizer": tokenizer,
-        "unet": unet,
-        "scheduler": diffusers.DDIMScheduler(),
-    }  # fmt: skip
-    if xl:
-        parts |= {"text_encoder_2": clip(tokenizer, width, projected=True), "tokenizer_2": tokenizer}
-        kind = diffusers.StableDiffusionXLPipeline if plain else diffusers.StableDiffusionXLControlNetPipeline
-    else:
-        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        kind = diffusers.StableDiffusionPipeline if plain else diffusers.StableDiffusionControlNetPipeline
-    if plain:
-        controlnet.save_pretrained(f"{folder}-controlnet")
-    else:
-        parts["controlnet"] = controlnet
-    kind(**parts).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,127 @@
+"""End to end: the embedded default through the command line, then everything a user does with the run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posedreamer.bodies.catalog import load_body
+from posedreamer.storage.index import read_index
+from posedreamer.storage.manifest import read_manifest
+from posedreamer.storage.verify import verify_run
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+SMALL = [
+    "shard_size=6", "samples=6", "rounds.max_shards=4", "reference.renders=32", "mining.curriculum.pool=40",
+    "generator.steps=8",
+]  # fmt: skip
+SETS = [part for override in SMALL for part in ("--set", override)]
+
+
+def posedreamer(*arguments: str, expect: int = 0) -> str:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("posedreamer")), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == expect, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("line") / "run"
+    posedreamer("generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *SETS)
+    return run_dir
+
+
+def test_at_least_two_rounds_and_nothing_vanishes(run_dir: Path) -> None:
+    rows = read_index(run_dir).to_pylist()
+    assert {row["round"] for row in rows} >= {0, 1}
+    stats = json.loads(posedreamer("stats", str(run_dir), "--json"))
+    counted = [json.loads(path.read_text()) for path in sorted(run_dir.glob("shards/*.json"))]
+    assert sum(shard["attempted"] for shard in counted) == len(rows)
+    for shard in counted:
+        assert shard["attempted"] == shard["kept"] + shard["rejected"] + shard["failed"]
+    assert stats["summary"]
+
+
+def test_every_label_is_true(run_dir: Path) -> None:
+    assert "100 % true" in posedreamer("verify", str(run_dir))
+
+
+def test_a_changed_byte_is_found(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run_dir, copy)
+    tar = next(iter(sorted([*copy.glob("shards/*.tar"), *copy.glob("rejects/*.tar")])))
+    data = bytearray(tar.read_bytes())
+    data[len(data) // 2] ^= 1
+    tar.write_bytes(data)
+    assert not verify_run(copy, load_body()).is_true
+    posedreamer("verify", str(copy), expect=1)
+
+
+def test_the_curriculum_says_what_it_chose_and_why(run_dir: Path) -> None:
+    record = json.loads((run_dir / "curriculum" / "round-01.json").read_text())
+    assert record["why"]
+
+
+def test_the_page_and_the_card_are_there(run_dir: Path) -> None:
+    page = (run_dir / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+    assert json.loads((run_dir / "croissant.json").read_text())["@type"]
+    assert (run_dir / "README.md").read_text().startswith("---")
+
+
+def test_running_it_again_does_nothing_and_another_config_is_refused(run_dir: Path) -> None:
+    def content() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in run_dir.rglob("shards/*")}
+
+    before = content()
+    posedreamer("generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *SETS)
+    assert content() == before
+    refused = posedreamer(
+        "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *SETS, "--seed", "1", expect=2
+    )
+    assert "config.seed: 0 -> 1" in refused
+    assert content() == before
+
+
+def test_plain_readers_count_the_kept_samples(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = [row for row in read_index(run_dir).to_pylist() if row["status"] == "kept"]
+    if not kept:
+        pytest.fail("the small run kept nothing, so nothing was read")
+    tars = sorted(path.stem for path in run_dir.glob("shards/*.tar"))
+    plain, ours = python_blocks()[:2]
+    pattern = "{" + ",".join(tars) + "}" if len(tars) > 1 else tars[0]
+    exec(plain.replace("runs/demo/shards/{000000..000007}.tar", f"{run_dir}/shards/{pattern}.tar"), {})
+    assert int(capsys.readouterr().out) == len(kept)
+    exec(ours.replace("runs/demo", str(run_dir)), {})
+    assert "torch.Size" in capsys.readouterr().out
+
+
+def test_curate_keeps_yoga_and_all_of_it(run_dir: Path, tmp_path: Path) -> None:
+    posedreamer("curate", str(run_dir), "--domain", "yoga", "--out", str(tmp_path / "yoga"))
+    kept = [row for row in read_index(run_dir).to_pylist() if row["status"] == "kept"]
+    yoga = {row["key"] for row in kept if "yoga" in row["tags"]}
+    cut = {row["key"] for row in read_index(tmp_path / "yoga").to_pylist()}
+    assert yoga <= cut
+
+
+def test_the_manifest_names_what_made_it(run_dir: Path) -> None:
+    manifest = read_manifest(run_dir)
+    assert manifest["config"]["name"] == "nano" and manifest["body"]["sha256"] and manifest["assets"]
+    assert "engine" not in manifest["config"]

@@ -50,7 +50,7 @@ class ExposureCheck:
     def score(self, sample: Sample) -> dict[str, float | None]:
         _, _, image = parts_of(sample)
         grey = cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY)
-        share = np.bincount((grey >> 2).ravel(), minlength=64) / grey.size
+        share = np.histogram(grey, bins=64, range=(0, 256))[0] / grey.size
         entropy = -float((share[share > 0] * np.log2(share[share > 0])).sum())
         clipped = float(((grey <= 2) | (grey >= 253)).mean())
         return {"contrast": float(grey.std()), "clipped": clipped, "entropy": entropy + 0.0}

@@ -113,3 +113,8 @@ def test_the_doctor_loads_nothing_heavy():
 
 def test_every_probe_but_the_gpu_has_a_fix():
     assert set(doctor.PROBES) - {"gpu"} == set(doctor.PROBE_FIXES)
+
+
+def test_the_embedded_assets_are_those_of_the_list():
+    check = doctor.check_assets()
+    assert check.status != "fail", f"{check.detail}; after a change on purpose: posedreamer.doctor.write_sums()"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from posedreamer.report.thresholds import Thresholds, score_thresholds
+from posedreamer.report.thresholds import Thresholds, reason_order, score_thresholds
 from posedreamer.storage.files import join, list_files, open_filesystem, read_file
 from posedreamer.storage.index import SCORE_PREFIX, read_index
 from posedreamer.storage.manifest import read_manifest
@@ -35,7 +35,7 @@ def run_statistics(run_dir: str | Path) -> dict[str, Any]:
         raise ValueError(f"{run_dir}: no finished shard (shards/NNNNNN.json); is it a run directory?")
     manifest = read_manifest(run_dir)
     rows = index_rows(read_index(run_dir))
-    order = filter_order(manifest)
+    order = reason_order(manifest)
     scores, set_distance = describe_scores(rows), read_set_distance(run_dir)
     return {
         "summary": summarise(rows, scores, score_thresholds(manifest), set_distance),
@@ -95,11 +95,6 @@ def index_rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def filter_order(manifest: Mapping[str, Any]) -> list[str]:
-    """The names of the checks in the order in which they were asked."""
-    return list(manifest["config"]["filters"]["order"])
-
-
 def count(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """attempted = kept + rejected + failed, and the share that was kept (of the attempted; 0 when there are none)."""
     statuses = Counter(row["status"] for row in rows)
@@ -113,10 +108,10 @@ def reason_word(row: Mapping[str, Any]) -> str:
 
 
 def count_reasons(rows: Sequence[Mapping[str, Any]], order: Sequence[str]) -> dict[str, int]:
-    """How often each reason was given: failures first, then rejections in the order of the checks."""
+    """How often each reason was given: failures first, then rejections in the order of their checks, unknown ones last."""
     failures = Counter(reason_word(row) for row in rows if row["status"] == "failed")
     rejections = Counter(reason_word(row) for row in rows if row["status"] == "rejected")
-    ranked = sorted(rejections, key=lambda reason: (_rank(reason, order), reason))
+    ranked = sorted(rejections, key=lambda reason: (order.index(reason) if reason in order else len(order), reason))
     return {**{name: failures[name] for name in sorted(failures)}, **{name: rejections[name] for name in ranked}}
 
 
@@ -191,9 +186,3 @@ def _describe(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any] | 
 
 def _stage_rank(name: str) -> int:
     return STAGES.index(name) if name in STAGES else len(STAGES)
-
-
-def _rank(reason: str, order: Sequence[str]) -> int:
-    """The place of the check a reason belongs to: `oks_low` belongs to `oks`. Unknown ones come last."""
-    places = [place for place, check in enumerate(order) if reason == check or reason.startswith(f"{check}_")]
-    return places[0] if places else len(order)

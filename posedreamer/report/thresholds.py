@@ -1,27 +1,47 @@
-"""What the checks of a run ask of its scores, and what a sample missed."""
+"""What the checks of a run ask of its scores, and what a sample missed.
 
-from collections.abc import Mapping
-from typing import Any
+The table repeats names, reasons and measures of the classes in stages/filtering/checks.py, so that figures can be told without
+loading the judge; a test holds the two together.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 Thresholds = Mapping[str, tuple[str, float]]  # score -> ("min" or "max", value)
 
 
+class CheckWords(NamedTuple):
+    """reason: of a rejection. measures: field of the configuration (min..., max...) -> the score it limits."""
+
+    reason: str
+    measures: Mapping[str, str]
+
+
+CHECKS = {
+    "exposure": CheckWords("bad_exposure", {"min_contrast": "contrast", "max_clipped": "clipped"}),
+    "truncation": CheckWords("truncated", {"min": "joints_inside"}),
+    "second_person": CheckWords("second_person", {"max": "second_person"}),
+    "oks": CheckWords("oks_low", {"min": "oks"}),
+    "silhouette": CheckWords("silhouette_low", {"min": "silhouette"}),
+}
+
+
 def score_thresholds(manifest: Mapping[str, Any]) -> Thresholds:
-    """Score -> ("min" or "max", value), for the checks of the run's configuration.
-
-    A check's `min` belongs to the score of its name, its `min_contrast` to the score `contrast`.
-    """
+    """Score -> ("min" or "max", value), for the checks of the run's configuration."""
     filters = manifest["config"]["filters"]
-    thresholds = {}
-    for check in filters["order"]:
-        for field, value in filters[check].items():
-            side, _, score = field.partition("_")
-            if side in ("min", "max"):
-                thresholds[score or check] = (side, float(value))
-    return thresholds
+    return {
+        score: (field[:3], float(filters[check][field]))
+        for check in filters["order"]
+        for field, score in CHECKS[check].measures.items()
+    }
 
 
-def missed_checks(scores: Mapping[str, float | None], thresholds: Thresholds) -> list[str]:
+def reason_order(manifest: Mapping[str, Any]) -> list[str]:
+    """The reasons of the run's checks, in the order in which they were asked."""
+    return [CHECKS[check].reason for check in manifest["config"]["filters"]["order"]]
+
+
+def missed_checks(scores: Mapping[str, float | None], thresholds: Thresholds) -> Sequence[str]:
     """What a sample missed, one line a score, such as `oks 0.412, at least 0.6`; not only the first, which is the reason."""
     lines = []
     for name, (side, limit) in thresholds.items():

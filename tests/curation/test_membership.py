@@ -101,3 +101,9 @@ def test_a_bad_domain_file_says_what_is_wrong(tmp_path, text, message):
 def test_an_unknown_domain_lists_the_known_ones():
     with pytest.raises(ValueError, match="embedded are yoga"):
         load_domain("knitting", LIBRARY)
+
+
+def test_no_tag_of_a_pose_is_the_name_of_a_family_so_that_tags_name_the_families_of_the_parents():
+    families = set(LIBRARY.families())
+    assert not families & {tag for pose in NAMED for tag in pose.tags}
+    assert not families & set(LIBRARY.poses)

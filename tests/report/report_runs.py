@@ -25,7 +25,7 @@ ATTEMPTS = [
     (0, "kept", None, 0.95), (0, "rejected", "oks_low", 0.4), (0, "kept", None, 0.9),
     (0, "failed", "generation: ValueError: NaN pixels <b>", None), (0, "rejected", "second_person", 0.8),
     (0, "kept", None, 0.86),
-    (0, "rejected", "exposure_flat", 0.2), (0, "rejected", "oks_low", 0.5), (0, "rejected", "oks_low", 0.6),
+    (0, "rejected", "bad_exposure", 0.2), (0, "rejected", "oks_low", 0.5), (0, "rejected", "oks_low", 0.6),
     (0, "rejected", "oks_low", 0.7), (0, "failed", "sampling: ValueError: no pose", None),
     (0, "rejected", "silhouette_low", 0.9),
     (1, "kept", None, 0.97), (1, "kept", None, 0.88), (1, "rejected", "oks_low", 0.3), (1, "kept", None, 0.91),

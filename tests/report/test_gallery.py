@@ -8,7 +8,6 @@ from report_runs import ATTEMPTS, CONFIG, write_run
 
 from posedreamer.report.curriculum import curriculum_items, flatten, show
 from posedreamer.report.gallery import write_gallery
-from posedreamer.report.thresholds import missed_checks, score_thresholds
 from posedreamer.storage.index import read_index
 
 VOID = {"meta", "img", "br", "link", "input", "line", "rect"}
@@ -95,20 +94,6 @@ def test_a_run_without_stored_rejects_or_kept_samples_has_a_page(tmp_path):
 def test_a_condition_that_shards_do_not_hold_is_drawn_again(tmp_path):
     page = Page(write_gallery(write_run(tmp_path / "depth", ATTEMPTS[:3], kind="depth")).read_text())
     assert "picture, skeleton, mesh, xyz, depth" in "".join(page.text)
-
-
-def test_thresholds_are_those_of_the_checks():
-    thresholds = score_thresholds({"config": CONFIG.identity()})
-    assert thresholds["oks"] == ("min", CONFIG.filters.oks.min)
-    assert thresholds["second_person"] == ("max", CONFIG.filters.second_person.max)
-    assert thresholds["contrast"] == ("min", CONFIG.filters.exposure.min_contrast)
-
-
-def test_every_missed_check_is_told_and_a_met_one_is_not():
-    thresholds = {"oks": ("min", 0.6), "second_person": ("max", 0.3), "contrast": ("min", 12.0)}
-    scores = {"oks": 0.4, "second_person": 0.5, "contrast": 12.0, "difficulty": None}
-    assert missed_checks(scores, thresholds) == ["oks 0.4, at least 0.6", "second_person 0.5, at most 0.3"]
-    assert missed_checks({"oks": None}, thresholds) == []
 
 
 def test_the_curriculum_is_shown_whatever_its_fields(run_dir):

@@ -9,7 +9,7 @@ from report_runs import ATTEMPTS, write_run
 
 from posedreamer.report.statistics import count_reasons, funnel, run_statistics
 
-ORDER = ["exposure", "truncation", "second_person", "oks", "silhouette"]
+ORDER = ["bad_exposure", "truncated", "second_person", "oks_low", "silhouette_low"]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def test_reasons_stand_in_the_order_of_the_checks_after_the_failures(statistics)
     assert statistics["reasons"] == {
         "generation": 1,
         "sampling": 1,
-        "exposure_flat": 1,
+        "bad_exposure": 1,
         "second_person": 2,
         "oks_low": 5,
         "silhouette_low": 1,
     }
-    assert list(statistics["reasons"])[2:] == ["exposure_flat", "second_person", "oks_low", "silhouette_low"]
+    assert list(statistics["reasons"])[2:] == ["bad_exposure", "second_person", "oks_low", "silhouette_low"]
 
 
 def test_the_funnel_loses_at_each_step_what_it_says_and_ends_with_the_kept(statistics):
@@ -55,9 +55,15 @@ def test_the_funnel_loses_at_each_step_what_it_says_and_ends_with_the_kept(stati
 
 
 def test_a_reason_of_no_configured_check_comes_last():
-    rows = [{"status": "rejected", "reason": reason} for reason in ("unheard_of", "oks_low", "exposure")]
-    assert list(count_reasons(rows, ORDER)) == ["exposure", "oks_low", "unheard_of"]
-    assert [step["step"] for step in funnel(rows, ORDER)] == ["attempted", "exposure", "oks_low", "unheard_of", "kept"]
+    rows = [{"status": "rejected", "reason": reason} for reason in ("unheard_of", "oks_low", "bad_exposure")]
+    assert list(count_reasons(rows, ORDER)) == ["bad_exposure", "oks_low", "unheard_of"]
+    assert [step["step"] for step in funnel(rows, ORDER)] == [
+        "attempted",
+        "bad_exposure",
+        "oks_low",
+        "unheard_of",
+        "kept",
+    ]
 
 
 def test_scores_are_described_where_they_were_measured(statistics):

@@ -8,7 +8,7 @@ AMASS has z up and faces -y at zero; the world here has y up and faces +z. The r
 
 import zipfile
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import fsspec
 import numpy as np
@@ -24,6 +24,10 @@ FRAME_SIZES = {"root_orient": 3, "pose_body": 63, "pose_hand": 90, "pose_jaw": 3
 WORLD_FROM_AMASS = np.array([-np.pi / 2, 0.0, 0.0])
 
 
+# The clips that come with the package, by name; they can be deleted, and then this name finds nothing.
+EMBEDDED = {"clips": Path(__file__).parents[2] / "assets" / "clips"}
+
+
 class Motion(dict[str, np.ndarray]):
     """The checked arrays of one file, by AMASS key, float64."""
 
@@ -33,8 +37,8 @@ class Motion(dict[str, np.ndarray]):
 
 
 def list_motion_files(path: str) -> list[str]:
-    """The .npz files of a file, a folder (searched to its depth), a glob or a URL of these, sorted."""
-    filesystem, root = url_to_fs(path)
+    """The .npz files of a file, a folder (searched to its depth), a glob or a URL of these, sorted; `clips`: the embedded."""
+    filesystem, root = url_to_fs(str(EMBEDDED.get(path, path)))
     if any(sign in root for sign in "*?["):
         found = filesystem.glob(root)
     elif filesystem.isdir(root):

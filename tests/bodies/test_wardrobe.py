@@ -24,6 +24,12 @@ def normals(vertices, faces):
     return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
 
 
+def is_border(garment):
+    edges = np.sort(np.concatenate([garment.faces[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    return np.isin(np.arange(len(garment.v_template)), unique[count == 1])
+
+
 def posed(**degrees):
     pose = np.zeros((21, 3), dtype=np.float32)
     for joint, angles in degrees.items():
@@ -51,8 +57,9 @@ def test_cloth_stands_off_the_skin(name, pose):
     cloth = pose_garment(garment, parameters, skin)
     _, nearest = cKDTree(skin.vertices).query(cloth)
     height = ((cloth - skin.vertices[nearest]) * normals(skin.vertices, body.faces)[nearest]).sum(axis=1)
-    # The inner edge of a folded hem lies in the skin (3 to 5 % of the vertices), and in a bent crease cloth meets cloth.
-    assert np.mean(height > 0) > 0.93
+    # The inner edge of a folded hem lies in the skin, and in a bent crease cloth meets cloth.
+    height = height[~is_border(garment)]
+    assert np.mean(height > 0) > (0.93 if pose == "sit" else 0.99)
     assert np.median(height) > 0.004
 
 
@@ -74,9 +81,11 @@ def test_garments_follow_transl_and_betas(name):
 
 
 def test_garments_are_mirror_images_of_themselves_or_nearly():
+    # The diagonals of the body's quads are not mirrored, so cut vertices lie elsewhere on the same hem.
     for name in CLOTHES:
         vertices = load_wardrobe().garments[name].v_template
-        assert cKDTree(vertices).query(vertices * [-1, 1, 1])[0].max() < 0.01
+        distance = cKDTree(vertices).query(vertices * [-1, 1, 1])[0]
+        assert distance.max() < 0.02 and np.median(distance) < 0.006
 
 
 def test_a_damaged_wardrobe_is_refused(tmp_path):

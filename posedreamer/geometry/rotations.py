@@ -42,4 +42,4 @@ def mirror_rotvec(rotvec: Float[np.ndarray, "*batch 3"]) -> np.ndarray:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
+    return torch.from_numpy(np.array(array, dtype=np.float64))  # a copy: torch wants arrays that can be written to

@@ -30,6 +30,7 @@ from posedreamer.stages.sampling.curriculum_source import CurriculumSource
 from posedreamer.stages.sampling.library import load_library
 from posedreamer.stages.sampling.library_source import LibrarySource
 from posedreamer.stages.sampling.motion import MotionSource, list_motion_files
+from posedreamer.stages.sampling.penetration import PenetrationCheck
 from posedreamer.stages.sampling.placing import draw_to_parameters, stand_on_ground
 from posedreamer.stages.sampling.prompts import PromptGrammar
 from posedreamer.stages.sampling.shapes import draw_betas
@@ -169,7 +170,8 @@ def make_source(
     for source in settings:
         match source["kind"]:
             case "library":
-                sources.append(LibrarySource(load_library(), hand_mean, split=split, families=source.get("families")))
+                families, check = source.get("families"), PenetrationCheck(body)
+                sources.append(LibrarySource(load_library(), hand_mean, split=split, families=families, check=check))
             case "motion":
                 sources.append(MotionSource(source["path"], hand_mean, split=split))
             case other:

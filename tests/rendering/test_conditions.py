@@ -156,6 +156,19 @@ def test_openpose_drops_what_is_outside() -> None:
     assert not draw_openpose(keypoints, visible, 64, 48)[5:15, 35:45].any()  # hidden
 
 
+def test_openpose_draws_heads_only_as_far_as_they_are_seen() -> None:
+    keypoints, visible = np.full((127, 2), -5.0, dtype=np.float32), np.zeros(127, dtype=bool)
+    nose, eye, landmark = (OUTPUT_JOINTS.index(name) for name in ("nose", "left_eye", FACE_LANDMARKS[0]))
+    keypoints[[nose, eye, landmark]] = [(20, 20), (40, 20), (30, 40)]
+    assert not draw_openpose(keypoints, visible, 64, 48).any()
+    visible[landmark] = True
+    assert not draw_openpose(keypoints, visible, 64, 48).any()  # a jaw from behind is no face
+    visible[[nose, eye]] = True
+    image = draw_openpose(keypoints, visible, 64, 48)
+    np.testing.assert_array_equal(image[20, 20], (255, 0, 0))
+    np.testing.assert_array_equal(image[40, 30], (255, 255, 255))
+
+
 def test_openpose_leaves_the_detectors_of_controlnet_aux_alone() -> None:
     code = (
         "import sys, numpy as np; from posedreamer.rendering.openpose import draw_openpose\n"

@@ -71,6 +71,13 @@ def test_from_the_left_the_right_side_is_hidden(draw) -> None:
     assert levels["right_ear"] == 1 and levels["left_ear"] == 2
 
 
+@pytest.mark.parametrize("yaw", [LEFT_SIDE - 0.2, LEFT_SIDE, LEFT_SIDE + 0.2])
+def test_the_own_trunk_hides_the_joints_of_its_far_side(draw, yaw: float) -> None:
+    drawn = draw("behind_back", yaw, betas=1.0)  # no arm or hand before the trunk
+    assert seen(drawn, "left_hip", "left_shoulder") == [True, True]
+    assert seen(drawn, "right_hip", "right_shoulder") == [False, False]
+
+
 def test_arms_behind_the_back_are_hidden_from_the_front_only(draw) -> None:
     front, behind = draw("behind_back"), draw("behind_back", BACK)
     assert seen(front, "left_wrist", "right_wrist") == [False, False]

@@ -15,6 +15,7 @@ from posedreamer.curation.pose_distance import (
     up_in_body,
 )
 from posedreamer.geometry.rotations import compose_rotvec
+from posedreamer.geometry.skeletons import BODY_JOINTS
 
 RNG = np.random.default_rng(5)
 
@@ -67,6 +68,14 @@ def test_mirroring_twice_changes_nothing_and_keeps_distances():
         assert np.allclose(before, after)
     assert np.allclose(joint_angles(mirrored(a), mirrored(b)), joint_angles(a, b))
     assert np.allclose(tilt_angles(mirrored(a), mirrored(b)), tilt_angles(a, b))
+
+
+def test_the_mirror_hands_the_left_knee_to_the_right_one():
+    poses, _ = draw(1)
+    knees = [BODY_JOINTS.index(f"{side}_knee") - 1 for side in ("left", "right")]
+    assert np.allclose(mirrored(poses).body_pose[0, knees[1]], poses.body_pose[0, knees[0]] * [1, -1, -1])
+    neck = BODY_JOINTS.index("neck") - 1
+    assert np.allclose(mirrored(poses).body_pose[0, neck], poses.body_pose[0, neck] * [1, -1, -1])
 
 
 def test_the_mirror_of_a_root_orientation_mirrors_its_up():

@@ -25,8 +25,10 @@ def connected(engine: EngineConfig) -> Iterator[None]:
     if ray.is_initialized():
         raise ValueError("ray is already initialised in this process; a run connects by itself")
     if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
+        # Ray's C++ side writes an error about Ray Data's own actors to stderr at every start (ray issue 53727).
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # The dashboard would be half of Ray's memory on a laptop. Logical CPUs: as many as the pools reserve, and one for
         # Ray Data's own tasks, so that a large configuration queues for time and never for slots.
         ray.init(
@@ -35,7 +37,7 @@ def connected(engine: EngineConfig) -> Iterator[None]:
             include_dashboard=False,
             object_store_memory=engine.object_store_mb * 1024 * 1024,
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=logging.ERROR,
         )
     log.info("ray %s: %s", ray.__version__, ray.cluster_resources())
     try:

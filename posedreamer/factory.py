@@ -192,7 +192,7 @@ def _round_rows(
 ) -> Iterator[ShardStats]:
     """Stats of the shards as they are written, in whatever order they finish."""
     DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     engine = config.engine
     rows = ray.data.from_items(
         [{"shard": shard, "round": round_index} for shard in shards], override_num_blocks=len(shards)
@@ -202,7 +202,7 @@ def _round_rows(
         ("generation", line.generation, engine.generation),
         ("mining", line.mining, engine.mining),
     ):
-        rows = _map_pool(rows, StageActor, pool, name=name, stage=stage, config=config)
+        rows = _map_pool(rows, len(shards), StageActor, pool, name=name, stage=stage, config=config)
     rows = _map_pool(
         rows,
         LastStageActor,
@@ -217,13 +217,13 @@ def _round_rows(
         yield read_stats(run_dir, int(row["shard"]))
 
 
-def _map_pool(rows: Any, actor: type[StageActor], pool: PoolConfig, **settings: Any) -> Any:
+def _map_pool(rows: Any, num_rows: int, actor: type[StageActor], pool: PoolConfig, **settings: Any) -> Any:
     return rows.map_batches(
         actor,
         fn_constructor_kwargs=settings,
         batch_size=1,
         batch_format="numpy",
-        compute=ActorPoolStrategy(size=pool.actors),
+        compute=ActorPoolStrategy(size=min(pool.actors, num_rows)),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
     )

@@ -5,6 +5,7 @@
 
 import contextlib
 import logging
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ def generate(config_path: Path, run_dir: str, overrides: Sequence[str]) -> None:
     config = load_config(config_path, overrides)
 
     with resumable(config_path, run_dir, overrides, console):
+        run_dir = absolute_run_dir(run_dir)
+
         # inputs: body, poses, prompts, weights; what is missing is said now
         body = open_inputs(config, run_dir)
 
@@ -69,6 +72,18 @@ def gather_overrides(sets: Sequence[str], samples: int | None, seed: int | None)
     """`--samples` and `--seed` as the overrides that they stand for, after the others."""
     named = {"samples": samples, "seed": seed}
     return [*sets, *(f"{name}={value}" for name, value in named.items() if value is not None)]
+
+
+def absolute_run_dir(run_dir: str) -> str:
+    """The run directory as every actor can find it: a URL as it is, a path made absolute.
+
+    On a cluster a relative path is a ValueError: it would mean another place on every node.
+    """
+    if "://" in run_dir or Path(run_dir).is_absolute():
+        return run_dir
+    if "RAY_ADDRESS" in os.environ:
+        raise ValueError(f"--out {run_dir}: on a cluster give an absolute path that all nodes share, or a URL")
+    return str(Path(run_dir).absolute())
 
 
 def open_inputs(config: Config, run_dir: str) -> BodyModel:

@@ -48,12 +48,11 @@ def generate(config_path: Path, run_dir: str, overrides: Sequence[str]) -> None:
     # config: one YAML file, strict; an unknown key is an error
     config = load_config(config_path, overrides)
 
+    # inputs: body, poses, prompts, weights; what is missing is said now
+    run_dir = absolute_run_dir(run_dir)
+    body = open_inputs(config, run_dir)
+
     with resumable(config_path, run_dir, overrides, console):
-        run_dir = absolute_run_dir(run_dir)
-
-        # inputs: body, poses, prompts, weights; what is missing is said now
-        body = open_inputs(config, run_dir)
-
         with ShardProgress(config.samples, console) as progress:
             # stages and run: rounds of shards; the stages of a round are made when the rounds before it are done
             run_line(

@@ -10,7 +10,7 @@ from pose_runs import Draw, write_run
 
 from posedreamer.curation.domain import curate, index_poses
 from posedreamer.curation.membership import library_poses
-from posedreamer.curation.pose_distance import MIRROR
+from posedreamer.curation.pose_distance import MIRROR, PoseSet
 from posedreamer.geometry.rotations import compose_rotvec, mirror_rotvec
 from posedreamer.stages.sampling.library import load_library
 from posedreamer.storage.index import read_index
@@ -19,7 +19,7 @@ from posedreamer.storage.shard import read_groups_of, read_shard
 from posedreamer.storage.stats import finished_shards, read_stats
 
 LIBRARY = load_library()
-NAMED = list(LIBRARY.poses.values())
+NAMED = list(LIBRARY.poses.values())[::3]  # enough of every family, in a third of the time
 TURN = np.array([0.0, 2.0, 0.0])
 
 
@@ -101,7 +101,7 @@ def test_motion_frames_are_found_by_their_joints_from_any_side_and_mirrored(tmp_
 
 
 def test_poses_of_the_index_are_those_of_the_world_whatever_the_camera(tmp_path):
-    expected = library_poses(LIBRARY)
+    expected = PoseSet(*(part[::3] for part in library_poses(LIBRARY)))
     found = index_poses(read_index(write_run(tmp_path / "run", library_draws())))
     assert np.allclose(found.body_pose, expected.body_pose, atol=1e-6)
     assert np.allclose(found.up, expected.up, atol=1e-5)

@@ -1,8 +1,9 @@
-"""The nano autoencoder: its loss, the change of basis that is baked into it, and the latents of a whole data set.
+"""The nano autoencoder: a fixed patch transform as encoder, a small trained decoder, and the latents of a whole data set.
 
-Diffusion treats all latent channels alike, so their scales decide what it attends to. Equal scales make unpredictable texture
-as loud as the body; natural ones nearly silence it. `bake_basis` turns the channels to principal axes and takes the square
-root of the natural scales, in the 1x1 convolutions at the autoencoder's waist, so that `scaling_factor` stays 1.
+The encoder gives the leading principal components of 4 x 4 patches, by plain convolutions. (A trained encoder with
+normalisation, AutoencoderKL, was still without colours after 8,000 pictures, and at full resolution it is what costs most.)
+Diffusion treats all latent channels alike, so their scales decide what it attends to: equal ones make unpredictable texture
+as loud as the body, natural ones nearly silence it. The components keep the square root of their natural scale.
 """
 
 from typing import Any
@@ -11,12 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from posedreamer.seeds import generator_for
 from posedreamer.training.nano_config import AutoencoderConfig
-from posedreamer.training.nano_loop import LossAt, batch_at, torch_generator
-from posedreamer.training.nano_model import fix_posterior
+from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
 
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
@@ -25,12 +25,12 @@ EDGE_WEIGHT = 1.0
 
 def to_signed(images: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch 3 h w"]:
     """Pictures as the autoencoder takes them: [-1, 1], channels first (channels-last in memory)."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    return torch.tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
 def to_condition(maps: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch 3 h w"]:
     """Condition maps as the ControlNet takes them: [0, 1], channels first."""
-    return torch.from_numpy(maps).permute(0, 3, 1, 2).float() / 255.0
+    return torch.tensor(maps).permute(0, 3, 1, 2).float() / 255.0
 
 
 def body_mask(condition: Float[Tensor, "batch 3 h w"], factor: int = 1) -> Bool[Tensor, "batch 1 cells_h cells_w"]:
@@ -46,22 +46,21 @@ def autoencoder_loss(
     config: AutoencoderConfig,
     seed: int,
 ) -> LossAt:
-    """Absolute error of colours and of their differences between neighbours, more on the body, plus the latents' penalty.
+    """Absolute error of the decoder's colours and of their differences between neighbours, more on the body. float32."""
 
-    In float32: with so few channels at full resolution bfloat16 is slower (35 against 45 pictures a second on two cores).
-    """
-
-    def loss_at(step: int) -> Tensor:
-        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))
+    def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
+        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))[part]
         window = _window(images.shape[1], step, config, seed)
         pictures = to_signed(images[(rows, *window)])
         weight = 1.0 + config.person_weight * body_mask(to_condition(conditions[(rows, *window)])).float()
-        weight = weight / weight.mean()
-        posterior = model.encode(pictures).latent_dist
-        latents = posterior.sample(torch_generator(seed, STAGE, step, "noise"))
-        error = model.decode(latents).sample - pictures
+        weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+        with torch.no_grad():
+            latents = model.encode(pictures).latents
+        shape = (config.loop.batch_size, *latents.shape[1:])
+        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part]
+        error = modules["decoder"](latents + config.noise * noise) - pictures
         edges = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() + (error.diff(dim=3).abs() * weight[..., 1:]).mean()
-        return (error.abs() * weight).mean() + EDGE_WEIGHT * edges + config.penalty * posterior.mean.square().mean()
+        return (error.abs() * weight).mean() + EDGE_WEIGHT * edges
 
     return loss_at
 
@@ -74,45 +73,51 @@ def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple
 
 
 @torch.no_grad()
-def encode_all(
-    model: Any, images: UInt8[np.ndarray, "count h w 3"], batch_size: int = 64
-) -> Float[Tensor, "count c h2 w2"]:
-    """Latent means of all pictures, float16."""
-    model.eval()
-    batches = range(0, len(images), batch_size)
-    return torch.cat([model.encode(to_signed(images[k : k + batch_size])).latent_dist.mean.half() for k in batches])
+def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
+    """Latents of all pictures, float16."""
+    batches = range(0, len(images), 64)
+    return torch.cat([model.encode(to_signed(images[k : k + 64])).latents.half() for k in batches])
 
 
 @torch.no_grad()
-def bake_basis(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[np.ndarray, " channels"]:
-    """Centres, turns and scales the latent channels in place; decoded pictures stay the same. Returns their deviations."""
-    latents = encode_all(model, images).float().permute(1, 0, 2, 3).flatten(1).double()
-    mean = latents.mean(dim=1)
-    variances, axes = torch.linalg.eigh(torch.cov(latents))
-    order = torch.argsort(variances, descending=True)
-    deviations, axes = variances[order].sqrt(), axes[:, order]
+def patch_transform(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[np.ndarray, " channels"]:
+    """Sets the encoder to the principal components of the pictures' 4 x 4 patches; returns the latents' deviations.
+
+    Latents are centred; deviations are the natural ones, over the largest, to the power of SCALE_EXPONENT.
+    """
+    layers = model.encoder.layers
+    channels = layers[-1].out_channels
+    colours = (to_signed(images) + 1.0) / 2.0
+    patches = F.pixel_unshuffle(colours, 4).permute(0, 2, 3, 1).flatten(0, 2).double()
+    mean = patches.mean(dim=0)
+    variances, axes = torch.linalg.eigh(torch.cov(patches.T))
+    deviations, axes = variances.flip(0)[:channels].sqrt(), axes.flip(1)[:, :channels]
+    # An eigenvector's sign is arbitrary: the largest entry is made positive.
+    axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
     wished = (deviations / deviations[0]) ** SCALE_EXPONENT
-    into = (wished / deviations)[:, None] * axes.T
-    back = axes * (deviations / wished)
-    channels = len(mean)
-    enter, leave = model.quant_conv, model.post_quant_conv
-    noise = float(torch.exp(0.5 * enter.bias[channels]) * (wished / deviations).mean())
-    weight, bias = enter.weight[:channels, :, 0, 0].double(), enter.bias[:channels].double()
-    enter.weight[:channels, :, 0, 0] = (into @ weight).float()
-    enter.bias[:channels] = (into @ (bias - mean)).float()
-    weight, bias = leave.weight[:, :, 0, 0].double(), leave.bias.double()
-    leave.weight[:, :, 0, 0] = (weight @ back).float()
-    leave.bias.copy_((weight @ mean + bias).float())
-    fix_posterior(model, noise)
+    rows = ((wished / deviations)[:, None] * axes.T).float()  # channels x (colour, y, x of the 4 x 4 patch)
+    for layer in layers:
+        layer.weight.zero_()
+    for colour in range(3):
+        layers[0].weight[colour, colour, 1, 1] = 1.0
+        for y, x in np.ndindex(2, 2):  # with stride 2 and padding 1, taps 1 and 2 of the kernel meet the square itself
+            layers[1].weight[4 * colour + 2 * y + x, colour, 1 + y, 1 + x] = 1.0
+    layers[0].bias.zero_()
+    patch = rows.reshape(
+        channels, 3, 2, 2, 2, 2
+    )  # channel, colour, upper/lower pair, y in it, left/right pair, x in it
+    for pair_y, pair_x in np.ndindex(2, 2):
+        taps = patch[:, :, pair_y, :, pair_x, :].reshape(channels, 12)
+        layers[2].weight[:channels, :, 1 + pair_y, 1 + pair_x] = taps
+    layers[3].weight[range(channels), range(channels), 1, 1] = 1.0
+    layers[3].bias.copy_(-(rows.double() @ mean).float())
     return wished.numpy()
 
 
 @torch.no_grad()
-def reconstruct(model: nn.Module, images: UInt8[np.ndarray, "count h w 3"]) -> UInt8[np.ndarray, "count h w 3"]:
+def reconstruct(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> UInt8[np.ndarray, "count h w 3"]:
     """The pictures, through the latents and back."""
-    model.eval()
-    decoded = model.decode(model.encode(to_signed(images)).latent_dist.mean).sample  # pyright: ignore[reportCallIssue]
-    return to_pixels(decoded)
+    return to_pixels(model.decode(model.encode(to_signed(images)).latents).sample)
 
 
 def to_pixels(signed: Float[Tensor, "batch 3 h w"]) -> UInt8[np.ndarray, "batch h w 3"]:

@@ -29,18 +29,17 @@ class LoopConfig(Strict):
 
 
 class AutoencoderConfig(Strict):
-    """AutoencoderKL with one resnet a level; the number of levels sets the factor, 2 ** (levels - 1).
+    """AutoencoderTiny, factor 4. The encoder is fixed: the leading principal components of 4 x 4 patches. The decoder is trained.
 
-    noise: standard deviation of the latents' noise while training; penalty: weight of the latents' mean square, which
-    keeps them from outgrowing that noise. person_weight: extra weight of pixels on the body. crop: side in pixels of the
+    width: channels of the decoder; blocks: residual blocks at a quarter, half and full resolution. noise: standard deviation
+    added to the latents while training. person_weight: extra weight of pixels on the body. crop: side in pixels of the
     squares trained on; the last `whole_steps` see whole pictures, which are four times dearer.
     """
 
-    channels: tuple[Positive, ...]
-    latent_channels: Positive = 4
-    groups: Positive = 8
-    noise: PositiveFloat = 0.15
-    penalty: Annotated[float, Field(ge=0.0)] = 2e-3
+    latent_channels: Annotated[int, Field(ge=1, le=12)] = 8
+    width: Positive = 32
+    blocks: tuple[int, int, int] = (2, 1, 0)
+    noise: PositiveFloat = 0.03
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
     crop: Positive = 64
     whole_steps: Annotated[int, Field(ge=0)] = 50

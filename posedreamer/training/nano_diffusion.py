@@ -14,13 +14,12 @@ from torch import Tensor
 
 from posedreamer.training.nano_autoencoder import body_mask, to_condition
 from posedreamer.training.nano_config import DenoiserConfig
-from posedreamer.training.nano_loop import LossAt, batch_at, torch_generator
+from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
 
 STAGE = "denoiser"
 
 
 def diffusion_loss(
-    modules: Mapping[str, Any],
     latents: Float[Tensor, "count c h2 w2"],
     conditions: UInt8[np.ndarray, "count h w 3"],
     tokens: Int64[Tensor, "count length"],
@@ -32,24 +31,26 @@ def diffusion_loss(
 ) -> LossAt:
     """Mean square error of the velocity, with more weight on the body. `empty`: tokens of the empty prompt."""
     factor = conditions.shape[1] // latents.shape[2]
+    size = config.loop.batch_size
 
-    def loss_at(step: int) -> Tensor:
-        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(latents))
+    def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
+        # Drawn for the whole batch, so that a picture's noise does not depend on how many threads share the batch.
+        times = draw_times(size, alphas_cumprod, config, torch_generator(seed, STAGE, step, "time"))[part]
+        dropped = (
+            torch.rand(size, generator=torch_generator(seed, STAGE, step, "caption"))[part] < config.caption_dropout
+        )
+        noise = torch.randn((size, *latents.shape[1:]), generator=torch_generator(seed, STAGE, step, "noise"))[part]
+        rows = batch_at(seed, STAGE, step, size, len(latents))[part]
         clean = latents[torch.from_numpy(rows)].float()
         condition = to_condition(conditions[rows])
-        times = draw_times(len(rows), alphas_cumprod, config, torch_generator(seed, STAGE, step, "time"))
-        dropped = (
-            torch.rand(len(rows), generator=torch_generator(seed, STAGE, step, "caption")) < config.caption_dropout
-        )
         words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)])
-        noise = torch.randn(clean.shape, generator=torch_generator(seed, STAGE, step, "noise"))
         signal = alphas_cumprod[times].sqrt()[:, None, None, None]
         loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None]
         weight = 1.0 + config.person_weight * body_mask(condition, factor).float()
+        weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
             velocity = predict(modules, signal * clean + loudness * noise, times, words, condition)
-        error = velocity.float() - (signal * noise - loudness * clean)
-        return (error.square() * (weight / weight.mean())).mean()
+        return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean()
 
     return loss_at
 

@@ -20,32 +20,21 @@ torchvision_shim.install()
 MODULES = ("unet", "controlnet", "text_encoder")  # trained together; the autoencoder is trained before
 
 
-def build_autoencoder(config: AutoencoderConfig, image_size: int) -> nn.Module:
-    """An AutoencoderKL whose posterior has one fixed deviation, `config.noise`: it predicts means only."""
-    from diffusers import AutoencoderKL
+PATCH_CHANNELS = 12  # of the encoder: a 2 x 2 square of colours; the next convolution makes patches of 4 x 4 of it
 
-    levels = len(config.channels)
-    model = AutoencoderKL(
-        block_out_channels=config.channels,
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        layers_per_block=1,
+
+def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
+    """An AutoencoderTiny without any nonlinearity in the encoder; `patch_transform` is what its weights are set from."""
+    from diffusers import AutoencoderTiny
+
+    return AutoencoderTiny(
+        encoder_block_out_channels=(PATCH_CHANNELS,) * 3,
+        num_encoder_blocks=(0, 0, 0),
+        decoder_block_out_channels=(config.width,) * 3,
+        num_decoder_blocks=config.blocks,
         latent_channels=config.latent_channels,
-        norm_num_groups=config.groups,
-        mid_block_add_attention=False,
         scaling_factor=1.0,
-        sample_size=image_size,
     )
-    fix_posterior(model, config.noise)
-    return model
-
-
-def fix_posterior(autoencoder: Any, deviation: float) -> None:
-    """Makes the predicted log variance a constant, by the rows of the 1x1 convolution that ends the encoder."""
-    channels = autoencoder.config.latent_channels
-    with torch.no_grad():
-        autoencoder.quant_conv.weight[channels:] = 0.0
-        autoencoder.quant_conv.bias[channels:] = 2.0 * torch.log(torch.tensor(deviation))
 
 
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:

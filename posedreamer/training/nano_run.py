@@ -36,6 +36,8 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
+FITTED = 2048  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
+
 
 class PictureSet(NamedTuple):
     """What is trained on: true renders, the xyz maps of their bodies, and their prompts."""
@@ -45,39 +47,42 @@ class PictureSet(NamedTuple):
     prompts: Sequence[str]
 
 
-def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> nn.Module:
-    """Trains (or resumes) the autoencoder, bakes the latents' basis, and writes `autoencoder.safetensors`."""
+def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
+    """Fits the encoder, trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
-    model = build_autoencoder(config.autoencoder, config.image_size).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model: Any = build_autoencoder(config.autoencoder)
+    deviations = autoencoding.patch_transform(model, pictures.images[:FITTED])
+    logger.info("autoencoder: latent deviations %s", deviations.round(3))
+    model.to(memory_format=torch.channels_last)
     loss_at = autoencoding.autoencoder_loss(
         model, pictures.images, pictures.conditions, config.autoencoder, config.seed
     )
     shown = pictures.images[: config.preview.columns]
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
-        rows = [shown, autoencoding.reconstruct(averages["vae"], shown)]
+        averaged = copy.deepcopy(model)
+        averaged.decoder.load_state_dict(averages["decoder"].state_dict())
+        rows = [shown, autoencoding.reconstruct(averaged, shown)]
         save_grid(out / "previews" / f"autoencoder-{step:07d}.png", rows)
+        state = {key: value.contiguous() for key, value in averaged.state_dict().items()}
+        save_file(state, out / "autoencoder.safetensors")
 
     loop = config.autoencoder.loop
-    averages, losses = train(
-        autoencoding.STAGE, {"vae": model}, loss_at, loop, out / autoencoding.STAGE, preview, resume
+    folder = out / autoencoding.STAGE
+    _, losses = train(
+        autoencoding.STAGE, {"decoder": model.decoder}, loss_at, loop, folder, preview, resume, config.threads
     )
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
-    deviations = autoencoding.bake_basis(averages["vae"], pictures.images[:2000])
-    logger.info("autoencoder: latent deviations %s", deviations.round(3))
-    state = {key: value.contiguous() for key, value in averages["vae"].state_dict().items()}
-    save_file(state, out / "autoencoder.safetensors")
-    return averages["vae"]
 
 
-def load_autoencoder(config: TrainNanoConfig, out: Path) -> nn.Module:
-    """The finished autoencoder of this run."""
+def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
+    """The autoencoder of this run, as far as it is trained."""
     path = out / "autoencoder.safetensors"
     if not path.is_file():
         raise ValueError(f"train_nano: {path} is missing; run the stage `autoencoder` first")
-    model = build_autoencoder(config.autoencoder, config.image_size).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model: Any = build_autoencoder(config.autoencoder)
     model.load_state_dict(load_file(path))
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
@@ -94,7 +99,6 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
     }
     pipeline = build_pipeline(modules, autoencoder, tokenizer)
     loss_at = diffusion.diffusion_loss(
-        modules,
         latents,
         pictures.conditions,
         encode(tokenizer, pictures.prompts),
@@ -107,12 +111,12 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         copies = {name: copy.deepcopy(module) for name, module in averages.items()}
-        shown = build_pipeline(copies, copy.deepcopy(autoencoder), tokenizer)
+        shown = build_pipeline(copies, load_autoencoder(config, out), tokenizer)
         save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config, pictures))
         export(shown, out, step, config)
 
     loop = config.denoiser.loop
-    _, losses = train(diffusion.STAGE, modules, loss_at, loop, out / diffusion.STAGE, preview, resume)
+    _, losses = train(diffusion.STAGE, modules, loss_at, loop, out / diffusion.STAGE, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "denoiser.png", losses)
     return out / "export"
 

@@ -1,8 +1,8 @@
 """A CLIP tokenizer of a small vocabulary: every known word is one token, anything else is spelled in bytes.
 
 The vocabulary is made from sentences, so it belongs to the prompt grammar that wrote them. Byte-pair merges are built word
-by word: a word is first merged with the merges that exist, then what is left is joined from left to right by new ones. New
-merges rank behind old ones, so no later word can change how an earlier one is cut.
+by word: a word is merged with the merges that exist, and while more than one piece is left, the first two are joined by a
+new merge. New merges rank behind old ones, so no later word can change how an earlier one is cut.
 """
 
 import re
@@ -35,10 +35,9 @@ def build_tokenizer(words: Sequence[str], length: int) -> "CLIPTokenizer":
     for word in words:
         if not word.isascii():
             raise ValueError(f"build_tokenizer: expected ASCII words, got {word!r}")
-        pieces = _merged([*word[:-1], word[-1] + "</w>"], ranks)
-        while len(pieces) > 1:
+        spelled = [*word[:-1], word[-1] + "</w>"]
+        while len(pieces := _merged(spelled, ranks)) > 1:
             ranks[(pieces[0], pieces[1])] = len(ranks)
-            pieces = [pieces[0] + pieces[1], *pieces[2:]]
     merged = list(dict.fromkeys(left + right for left, right in ranks))
     vocabulary = {token: index for index, token in enumerate([*symbols, *merged, START, END])}
     return CLIPTokenizer(vocab=vocabulary, merges=list(ranks), model_max_length=length)

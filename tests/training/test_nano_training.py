@@ -1,0 +1,201 @@
+"""Laws of the nano generator's training, on a tiny config and random pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from posedreamer import torchvision_shim
+
+torchvision_shim.install()
+from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
+from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
+from posedreamer.training import nano_loop  # noqa: E402
+from posedreamer.training.nano_checkpoint import latest_checkpoint  # noqa: E402
+from posedreamer.training.nano_config import TrainNanoConfig, load_train_config  # noqa: E402
+from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
+from posedreamer.training.nano_loop import batch_at, learning_rate  # noqa: E402
+from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
+from posedreamer.training.nano_run import PictureSet, train_autoencoder, train_denoiser  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+CONFIG = Path(__file__).parents[2] / "configs" / "train_nano.yaml"
+SIZE = 32
+
+
+def tiny_config(tmp_path, steps=4, threads=1, **loop):
+    times = {
+        "steps": steps,
+        "batch_size": 4,
+        "warmup_steps": 2,
+        "decay_steps": 100,
+        "checkpoint_every": 2,
+        "preview_every": 100,
+    }
+    return TrainNanoConfig.model_validate(
+        {
+            "seed": 3,
+            "data": tmp_path,
+            "image_size": SIZE,
+            "threads": threads,
+            "precision": "float32",
+            "autoencoder": {"width": 8, "blocks": [1, 0, 0], "crop": 16, "whole_steps": 1, "loop": times | loop},
+            "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},
+            "denoiser": {
+                "channels": [8, 16], "attention": [False, True], "heads": [2, 2], "groups": 4,
+                "condition_channels": [4, 4, 8], "loop": times | loop,
+            },
+            "preview": {"columns": 2, "steps": 2},
+        }
+    )  # fmt: skip
+
+
+def random_pictures(count=12):
+    rng = np.random.default_rng(0)
+    images, maps = rng.integers(0, 256, (2, count, SIZE, SIZE, 3)).astype(np.uint8)
+    maps[:, :8] = 0
+    return PictureSet(
+        images, maps, [f"a person in a {color} shirt" for color in ("red", "blue", "green", "red") * (count // 4)]
+    )
+
+
+def losses_of(folder):
+    with safe_open(latest_checkpoint(folder) / "state.safetensors", "pt") as tensors:
+        return tensors.get_tensor("losses")
+
+
+def weights_of(folder):
+    with safe_open(latest_checkpoint(folder) / "state.safetensors", "pt") as tensors:
+        return {key: tensors.get_tensor(key) for key in tensors.keys()}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An undisturbed run of four steps a stage."""
+    out = tmp_path_factory.mktemp("run")
+    config = tiny_config(out)
+    train_autoencoder(config, random_pictures(), out, resume=False)
+    return out, train_denoiser(config, random_pictures(), out, resume=False)
+
+
+def test_same_seed_same_losses_and_resume_equals_undisturbed(trained, tmp_path, monkeypatch):
+    out, _ = trained
+    config = tiny_config(tmp_path)
+
+    def killed_at_step_3(step, loop):
+        if step == 3:
+            raise KeyboardInterrupt
+        return learning_rate(step, loop)
+
+    for train in (train_autoencoder, train_denoiser):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(nano_loop, "learning_rate", killed_at_step_3)
+            train(config, random_pictures(), tmp_path, resume=False)
+        train(config, random_pictures(), tmp_path, resume=True)
+    for stage in ("autoencoder", "denoiser"):
+        expected, resumed = weights_of(out / stage), weights_of(tmp_path / stage)
+        assert expected.keys() == resumed.keys() and len(expected["losses"]) == config.denoiser.loop.steps
+        for key, value in expected.items():
+            assert torch.equal(value, resumed[key]), key
+
+
+def test_threads_share_a_batch_without_changing_the_loss(trained, tmp_path):
+    out, _ = trained
+    config = tiny_config(tmp_path, threads=2)
+    train_autoencoder(config, random_pictures(), tmp_path, resume=False)
+    train_denoiser(config, random_pictures(), tmp_path, resume=False)
+    for stage in ("autoencoder", "denoiser"):
+        # sums over half batches round differently in float32
+        torch.testing.assert_close(losses_of(tmp_path / stage), losses_of(out / stage), rtol=1e-4, atol=1e-5)
+
+
+def test_a_folder_with_a_checkpoint_is_not_overwritten(trained):
+    out, _ = trained
+    with pytest.raises(ValueError, match="resume it"):
+        train_autoencoder(tiny_config(out), random_pictures(), out, resume=False)
+
+
+def test_checkpoints_hold_tensors_and_numbers_only(trained):
+    out, _ = trained
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".png"}
+    keys = weights_of(out / "denoiser").keys()
+    assert any(key.startswith("optimizer.0.exp_avg") for key in keys) and any(
+        key.startswith("ema.unet.") for key in keys
+    )
+
+
+def test_export_loads_with_plain_diffusers_and_follows_the_condition(trained):
+    from diffusers import StableDiffusionControlNetPipeline
+
+    _, export = trained
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(export, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.vae_scale_factor == 4
+    assert {next(part.parameters()).dtype for part in (pipeline.unet, pipeline.text_encoder)} == {torch.float32}
+    picture = pipeline("a person in a red shirt", image=torch.rand(1, 3, SIZE, SIZE), num_inference_steps=2).images[0]
+    assert picture.size == (SIZE, SIZE)
+    with safe_open(export / "unet" / "diffusion_pytorch_model.safetensors", "pt") as tensors:
+        assert {tensors.get_tensor(key).dtype for key in tensors.keys()} == {torch.float16}
+    facts = json.loads((export / "posedreamer.json").read_text())
+    assert facts["condition_renderer"] == condition_renderer_id("xyz") and facts["trained_steps"] == 4
+
+
+def test_encoder_is_the_orthogonal_projection_of_patches(tmp_path):
+    config = tiny_config(tmp_path).autoencoder.model_copy(update={"latent_channels": 12})
+    images = np.random.default_rng(1).integers(0, 256, (20, SIZE, SIZE, 3)).astype(np.uint8)
+    images[..., 1:] = images[..., :1]  # grey, and vertical pairs alike: eight degrees of freedom a patch
+    images[:, 1::2] = images[:, ::2]
+    model = build_autoencoder(config.model_copy(update={"latent_channels": 8}))
+    deviations = autoencoding.patch_transform(model, images)
+    with torch.no_grad():
+        latents = model.encode(autoencoding.to_signed(images)).latents
+    flat = latents.permute(1, 0, 2, 3).flatten(1).double()
+    # float32 sums of 48 products
+    assert flat.mean(dim=1).abs().max() < 1e-4
+    torch.testing.assert_close(torch.cov(flat), torch.diag(torch.tensor(deviations) ** 2), atol=1e-3, rtol=1e-3)
+    # Nothing is lost: distances between patches, in natural scales, are those between latents.
+    natural = flat / torch.tensor(deviations)[:, None]
+    pixels = torch.tensor(images[:, ::2, :, 0]).double().unfold(1, 2, 2).unfold(2, 4, 4).flatten(3).flatten(0, 2)
+    left = natural.T - natural.mean(dim=1)
+    covariance = torch.cov(pixels.T)
+    centred = pixels - pixels.mean(dim=0)
+    mahalanobis = (centred @ torch.linalg.inv(covariance) * centred).sum(dim=1)
+    torch.testing.assert_close(left.square().sum(dim=1), mahalanobis, rtol=1e-2, atol=1e-2)
+
+
+def test_signed_pixels_round_trip():
+    images = random_pictures(4).images
+    assert np.array_equal(autoencoding.to_pixels(autoencoding.to_signed(images)), images)
+
+
+def test_every_picture_is_seen_once_an_epoch():
+    seen = np.concatenate([batch_at(5, "denoiser", step, 4, 10) for step in range(5)])
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)) and not np.array_equal(seen[:10], seen[10:])
+
+
+def test_learning_rate_rises_stays_and_falls():
+    loop = load_train_config(CONFIG, {"denoiser.loop.steps": "5000", "denoiser.loop.decay_steps": "1000"}).denoiser.loop
+    rates = [learning_rate(step, loop) for step in range(loop.steps)]
+    assert rates[0] < rates[50] < rates[loop.warmup_steps] == rates[3999] == loop.learning_rate
+    assert rates[4500] == pytest.approx(0.5 * loop.learning_rate) and 0 < rates[-1] < 0.01 * loop.learning_rate
+
+
+def test_noise_levels_are_log_normal(tmp_path):
+    config = tiny_config(tmp_path).denoiser.model_copy(update={"noise_mean": -0.5, "noise_std": 0.8})
+    alphas = build_scheduler().alphas_cumprod
+    times = draw_times(20000, alphas, config, torch.Generator().manual_seed(0))
+    levels = 0.5 * torch.log((1 - alphas[times]) / alphas[times])
+    # four standard errors of 20,000 draws, and the grid of the scheduler's steps
+    assert abs(levels.mean() + 0.5) < 0.03 and abs(levels.std() - 0.8) < 0.03
+
+
+def test_config_refuses_unknown_keys(tmp_path):
+    with pytest.raises(ValueError, match="extra"):
+        load_train_config(CONFIG, {"denoiser.chanels": "[1]"})

@@ -203,16 +203,8 @@ def _round_rows(
         ("mining", line.mining, engine.mining),
     ):
         rows = _map_pool(rows, len(shards), StageActor, pool, name=name, stage=stage, config=config)
-    rows = _map_pool(
-        rows,
-        LastStageActor,
-        engine.filtering,
-        name="filtering",
-        stage=line.filtering,
-        config=config,
-        run_dir=run_dir,
-        body=body,
-    )
+    last = {"stage": line.filtering, "config": config, "run_dir": run_dir, "body": body}
+    rows = _map_pool(rows, len(shards), LastStageActor, engine.filtering, name="filtering", **last)
     for row in rows.iter_rows():
         yield read_stats(run_dir, int(row["shard"]))
 

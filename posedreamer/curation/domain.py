@@ -11,13 +11,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from posedreamer import __version__
 from posedreamer.curation.membership import Domain, Membership, decide, load_domain
 from posedreamer.curation.pose_distance import PoseSet
 from posedreamer.geometry.rotations import rotvec_to_rotmat
@@ -95,7 +95,7 @@ def derived_manifest(run_dir: str | Path, domain: str | Path, rules: Domain, lib
         "operation": "curate",
         "domain": {"name": Path(domain).stem, **rules.model_dump(mode="json")},
         "library_sha256": library_hash(library),
-        "version": __version__,
+        "version": metadata.version("posedreamer"),
         "sources": [{"config_hash": source["config_hash"], "run_json_sha256": _hash(_run_json(run_dir))}],
     }
     return {**source, "derived": derived}

@@ -66,7 +66,7 @@ def test_a_child_that_dies_is_a_failed_check_and_its_last_words_are_kept():
 def test_a_child_that_hangs_is_ended():
     process = doctor._start("import time; time.sleep(60)")
     assert doctor._finish(process, timeout_s=0.2)[0] == 124
-    assert process.poll() is not None
+    assert process.returncode not in (None, 0)  # ended, not waited for
 
 
 def test_a_limit_of_the_container_counts_as_memory(tmp_path):

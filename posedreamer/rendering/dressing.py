@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import pose_body, rest_parameters
@@ -81,7 +81,8 @@ def is_covered(inner: Layer, outer: Layer) -> Bool[np.ndarray, " verts"]:
     # The cloth as a dense cloud: corners, edge middles and centres of its triangles.
     edges = [(corners[:, i] + corners[:, i - 1]) / 2 for i in range(3)]
     cloud = np.concatenate([outer.vertices, corners.mean(axis=1), *edges])
-    distance, nearest = cKDTree(cloud).query(inner.vertices, distance_upper_bound=COVER_DEPTH)
+    distance, nearest = KDTree(cloud).query(inner.vertices, distance_upper_bound=COVER_DEPTH)
+    distance, nearest = np.asarray(distance), np.asarray(nearest)
     found = np.isfinite(distance)
     outward = np.full(len(distance), -1.0)
     outward[found] = ((cloud[nearest[found]] - inner.vertices[found]) * inner.normals[found]).sum(axis=1)
@@ -90,7 +91,7 @@ def is_covered(inner: Layer, outer: Layer) -> Bool[np.ndarray, " verts"]:
     if len(hems) == 0:
         return is_under
     # Skin above a collar is nearest to the collar, not under it: what is nearest to a hem stays.
-    from_hem = cKDTree(hems).query(inner.vertices)[0]
+    from_hem = KDTree(hems).query(inner.vertices)[0]
     return is_under & (from_hem > np.where(found, distance, 0.0) + HEM_MARGIN)
 
 
@@ -150,7 +151,7 @@ def make_skin_paint(body: BodyModel) -> SkinPaint:
     for side in ("left", "right"):
         arc = np.array([named[f"{side}_eye_brow{i}"] for i in range(1, 5)])
         fine = np.concatenate([np.linspace(a, b, 12) for a, b in itertools.pairwise(arc)])
-        brows = np.maximum(brows, 0.85 * head * _soft(0.0042 - cKDTree(fine).query(vertices)[0], 0.004))
+        brows = np.maximum(brows, 0.85 * head * _soft(0.0042 - KDTree(fine).query(vertices)[0], 0.004))
     cheeks = np.zeros(len(vertices), dtype=np.float32)
     for side in (-1.0, 1.0):
         cheek = np.array([side * 0.045, named["nose"][1] + 0.002, named["nose"][2] - 0.03])

@@ -153,7 +153,7 @@ def _gym(view: View, rng: np.random.Generator) -> tuple[np.ndarray, Light]:
     image = gradient(y / 3.0, paint * 0.94, paint)
     stripe = rng.uniform(1.5, 2.2)
     over(image, accent, band(y, stripe, stripe + 0.35, 0.05))
-    start, mirrors = rng.uniform(-3.0, 0.0), paint * 0.82 + np.float32([0.02, 0.05, 0.08])
+    start, mirrors = rng.uniform(-3.0, 0.0), paint * 0.82 + np.array([0.02, 0.05, 0.08], dtype=np.float32)
     for panel in range(2):
         left = start + 1.5 * panel
         over(image, mirrors, 0.8 * band(x, left, left + 1.4, 0.05) * band(y, 0.35, stripe - 0.1, 0.05))

@@ -17,7 +17,10 @@ from posedreamer.stages.sampling.splits import Split, load_splits
 
 # Poses whose bodies stand more differently than this are not mixed: half way between a seat and a handstand is nothing.
 MAX_TILT_BETWEEN = np.radians(50.0)
-TRIES = 12
+BASES = 5
+# Noise of a pose that was refused is drawn again, milder each time, before another pose is tried: poses in which many parts
+# touch would hardly ever be drawn otherwise.
+NOISE_SCALES = (1.0, 0.5, 0.25)
 JAW_OPEN_SIGMA = np.radians(5.0)
 EYE_SIGMA = np.radians(6.0)
 FINGER_SIGMA = np.radians(4.0)
@@ -32,7 +35,7 @@ class LibrarySource:
 
     hand_mean: the mean hands of the body that is posed (BodyModel buffer `hand_mean`). jitter: scale of the written noise.
     check: what is wrong with a draw (such as `penetration.PenetrationCheck`), given the parts that may touch; a draw that
-    is wrong or leaves the joint limits is drawn again, `TRIES` times at most, then it is a ValueError.
+    is wrong or leaves the joint limits is drawn again, a bounded number of times, then it is a ValueError.
     """
 
     def __init__(
@@ -65,16 +68,20 @@ class LibrarySource:
     def draw(self, rng: np.random.Generator) -> PoseDraw:
         """A pose inside the joint limits that passes the check; ValueError with the last faults when none is found."""
         faults: list[str] = []
-        for _ in range(TRIES):
-            draw, contacts = self._draw_once(rng)
-            faults = self.limits.violations(draw.body_pose)
-            if not faults and self.check is not None:
-                faults = self.check(draw, contacts)
-            if not faults:
-                return draw
-        raise ValueError(f"pose_impossible: no valid variation in {TRIES} tries, the last: {'; '.join(faults)}")
+        for _ in range(BASES):
+            base, contacts = self._draw_base(rng)
+            for scale in NOISE_SCALES:
+                draw = self._add_noise(base, scale * self.jitter, rng)
+                faults = self.limits.violations(draw.body_pose)
+                if not faults and self.check is not None:
+                    faults = self.check(draw, contacts)
+                if not faults:
+                    return draw
+        tries = BASES * len(NOISE_SCALES)
+        raise ValueError(f"pose_impossible: no valid variation in {tries} tries, the last: {'; '.join(faults)}")
 
-    def _draw_once(self, rng: np.random.Generator) -> tuple[PoseDraw, Contacts]:
+    def _draw_base(self, rng: np.random.Generator) -> tuple[PoseDraw, Contacts]:
+        """A named pose or one between two, without noise, and the parts that may touch in it."""
         pose = self.poses[int(rng.integers(len(self.poses)))]
         draw, contacts = pose_to_draw(pose, self.hand_mean), pose.contacts
         partners = self.partners[pose.name]
@@ -82,13 +89,11 @@ class LibrarySource:
             other = partners[int(rng.integers(len(partners)))]
             draw = interpolate_draws(draw, pose_to_draw(other, self.hand_mean), float(rng.uniform(0.15, 0.5)))
             contacts = (*contacts, *other.contacts)
-        draw = self._add_noise(draw, rng)
         if rng.random() < self.mirror:
             return mirror_draw(draw), tuple((_other_side(a), _other_side(b)) for a, b in contacts)
         return draw, contacts
 
-    def _add_noise(self, draw: PoseDraw, rng: np.random.Generator) -> PoseDraw:
-        scale = self.jitter
+    def _add_noise(self, draw: PoseDraw, scale: float, rng: np.random.Generator) -> PoseDraw:
         root = rng.normal(0.0, np.radians(self.limits.root_jitter), 3) * scale
         # Fingers bend about one axis: noise about the others would spread them like twigs.
         fingers = rng.normal(0.0, FINGER_SIGMA, (2, 15)) * scale

@@ -67,7 +67,7 @@ def stats(run_dir: RunDir, as_json: Annotated[bool, typer.Option("--json", help=
 def curate(
     run_dir: RunDir,
     domain: Annotated[str, typer.Option(help="A domain of posedreamer/assets/domains, such as yoga.")],
-    out: Annotated[Path, typer.Option(help="Directory of the new dataset.")],
+    out: Annotated[str, typer.Option(help="Directory of the new dataset.")],
 ) -> None:
     """Cut the samples of one domain out of a run, as shards of the same contract."""
     from posedreamer.curation.domain import curate as cut_domain

@@ -20,7 +20,7 @@ Split = Literal["train", "held_out", "all"]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ImageConfig(Strict):
@@ -251,6 +251,14 @@ class Config(Strict):
     reference: ReferenceConfig = ReferenceConfig()
     engine: EngineConfig = EngineConfig()
 
+    @model_validator(mode="after")
+    def _renders_need_a_wardrobe(self) -> "Config":
+        if self.reference.renders and self.body != "open":
+            raise ValueError(
+                f"reference.renders draws dressed people, which needs `body: open`, got body {self.body!r}"
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
         """Everything that can change a byte of the result: all of the config but `engine`."""
         return self.model_dump(mode="json", exclude={"engine"})
@@ -258,8 +266,7 @@ class Config(Strict):
     @property
     def hash(self) -> str:
         """sha256 of the identity's canonical JSON, hex; its first eight digits start every key."""
-        canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -277,15 +284,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()
-        ]
-        raise ValueError(f"config {path}:\n" + "\n".join(lines)) from None
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        raise ValueError("\n  ".join([f"config {path}:", *lines])) from None
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
     dotted, separator, text = override.partition("=")
-    if not separator or not dotted:
+    if not (separator and dotted):
         raise ValueError(f"override {override!r}: expected a.b=value")
     *parents, last = dotted.split(".")
     node = raw

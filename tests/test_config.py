@@ -27,6 +27,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: a\nsampling: {sources: [{kind: motion}]}\n", "sampling.sources.0"),
         ("name: a\nreference: {folder: x, renders: 3}\n", "reference"),
         ("name: a\nfilters: {order: [oks, oks]}\n", "filters"),
+        ("name: a\nbody: x.npz\nreference: {renders: 40}\n", "reference.renders"),
     ],
 )
 def test_errors_name_file_and_field(tmp_path: Path, text: str, field: str) -> None:

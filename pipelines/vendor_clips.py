@@ -48,7 +48,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for path in files:
         motion = retarget(np.array(json.loads(path.read_text())["Frames"], dtype=np.float64), str(path))
-        np.savez_compressed(OUT / f"{path.stem}.npz", **motion)
+        np.savez_compressed(OUT / f"{path.stem}.npz", allow_pickle=False, **motion)
         logger.info("%s: %d frames", path.stem, len(motion["trans"]))
 
 
@@ -79,8 +79,8 @@ def retarget(frames: np.ndarray, where: str) -> dict[str, np.ndarray]:
     if not set(FRAME_SIZES) <= set(arrays):
         raise ValueError(f"{where}: made {sorted(arrays)}, a motion file needs {sorted(FRAME_SIZES)}")
     small = {name: (np.rint(array / STEP) * STEP).astype(np.float32) for name, array in arrays.items()}
-    rate = np.float32(1.0 / np.median(frames[:-1, 0]))
-    return {**small, "betas": np.zeros(10, np.float32), "mocap_frame_rate": rate, "gender": np.array("neutral")}
+    rate = np.array(1.0 / np.median(frames[:-1, 0]), dtype=np.float32)
+    return {**small, "betas": np.zeros(10, dtype=np.float32), "mocap_frame_rate": rate, "gender": np.array("neutral")}
 
 
 def _to_smplx(joint: str, rotvec: np.ndarray) -> np.ndarray:

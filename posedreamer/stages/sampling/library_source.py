@@ -59,7 +59,7 @@ class LibrarySource:
         self.poses = [pose for pose in poses if families is None or pose.family in families]
         if not self.poses:
             raise ValueError(f"library source: no pose in split {split!r}, families {families}")
-        self.partners = {pose.name: [other for other in self.poses if _can_mix(pose, other)] for pose in self.poses}
+        self.partners = _partners_of(self.poses)
         self.hand_mean = np.asarray(hand_mean, np.float64)
         self.mirror, self.interpolation, self.jitter = mirror, interpolation, jitter
         self.limits = limits or load_joint_limits()
@@ -134,8 +134,8 @@ def interpolate_draws(a: PoseDraw, b: PoseDraw, share: float) -> PoseDraw:
     """The pose between a (share 0) and b (share 1): spherical interpolation of every joint. Tags of both."""
 
     def slerp(name: str) -> np.ndarray:
-        ends = [torch.from_numpy(np.asarray(getattr(one, name), np.float64).copy()) for one in (a, b)]
-        return roma.rotvec_slerp(*ends, torch.tensor([share], dtype=torch.float64))[0].numpy()
+        start, end = (torch.from_numpy(np.array(getattr(one, name), np.float64)) for one in (a, b))
+        return roma.rotvec_slerp(start, end, torch.tensor([share], dtype=torch.float64))[0].numpy()
 
     return replace(
         a,
@@ -147,11 +147,18 @@ def interpolate_draws(a: PoseDraw, b: PoseDraw, share: float) -> PoseDraw:
     )
 
 
-def _can_mix(pose: NamedPose, other: NamedPose) -> bool:
-    if pose.name == other.name or pose.family != other.family:
-        return False
-    ups = [rotvec_to_rotmat(one.global_orient)[1] for one in (pose, other)]
-    return bool(np.arccos(np.clip(ups[0] @ ups[1], -1.0, 1.0)) < MAX_TILT_BETWEEN)
+def _partners_of(poses: Sequence[NamedPose]) -> dict[str, list[NamedPose]]:
+    """For each pose the others of its family whose root stands at most MAX_TILT_BETWEEN away."""
+    ups = {pose.name: rotvec_to_rotmat(pose.global_orient)[1] for pose in poses}
+    near = np.cos(MAX_TILT_BETWEEN)
+    return {
+        pose.name: [
+            other
+            for other in poses
+            if other is not pose and other.family == pose.family and ups[pose.name] @ ups[other.name] > near
+        ]
+        for pose in poses
+    }
 
 
 def _other_side(part: str) -> str:

@@ -3,12 +3,13 @@
 Keys of a file: root_orient (frames, 3), pose_body (frames, 63), pose_hand (frames, 90: left, then right, full rotation
 vectors counted from flat hands), pose_jaw (frames, 3), pose_eye (frames, 6). `trans`, `betas` and `mocap_frame_rate` may be
 there and are not used: place and shape are drawn, and a frame is drawn by itself.
-AMASS has z up and faces -y at zero; the world here has y up and faces +z. The root orientation is kept: a handstand stays one.
+AMASS has z up and y backwards; the world here has y up and z forwards. The root orientation is kept: a handstand stays one.
 """
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 import fsspec
 import numpy as np
@@ -22,8 +23,6 @@ from posedreamer.stages.sampling.splits import Split, load_splits
 FRAME_SIZES = {"root_orient": 3, "pose_body": 63, "pose_hand": 90, "pose_jaw": 3, "pose_eye": 6}
 # Turns AMASS's axes (x left, y back, z up) into the world's (x left, y up, z front).
 WORLD_FROM_AMASS = np.array([-np.pi / 2, 0.0, 0.0])
-
-
 # The clips that come with the package, by name; they can be deleted, and then this name finds nothing.
 EMBEDDED = {"clips": Path(__file__).parents[2] / "assets" / "clips"}
 
@@ -55,7 +54,7 @@ def read_motion(path: str) -> Motion:
     """The arrays of one file; what is missing, misshapen or not finite is a ValueError with file, key, got and expected."""
     with fsspec.open(path, "rb") as file:
         try:
-            archive = np.load(file, allow_pickle=False)
+            archive = np.load(cast(BinaryIO, file), allow_pickle=False)
         except (ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"motion file {path}: not an .npz archive: {error}") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):

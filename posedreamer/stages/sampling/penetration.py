@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import pose_body
@@ -95,7 +95,7 @@ class PenetrationCheck:
         normals = vertex_normals(vertices.astype(np.float32), self.body.faces)
         points = vertices.astype(np.float64)
         boxes = {name: (points[p.vertices].min(0), points[p.vertices].max(0)) for name, p in self.parts.items()}
-        trees = {name: cKDTree(points[p.vertices]) for name, p in self.parts.items()}
+        trees = {name: KDTree(points[p.vertices]) for name, p in self.parts.items()}
         names = list(self.parts)
         found = []
         for i, a in enumerate(names):
@@ -118,14 +118,14 @@ class PenetrationCheck:
         inner: str,
         outer: str,
         box: tuple[np.ndarray, np.ndarray],
-        tree: cKDTree,
+        tree: KDTree,
     ) -> float:
         """Depth of the deepest vertex of `inner` inside `outer`, 0 when none is inside."""
         mine = points[self.parts[inner].vertices]
         mine = mine[((mine >= box[0]) & (mine <= box[1])).all(1)]
         distance, nearest = tree.query(mine, distance_upper_bound=SEARCH_RADIUS)
         near = np.isfinite(distance)
-        mine, skin = mine[near], self.parts[outer].vertices[nearest[near]]
+        mine, skin = mine[near], self.parts[outer].vertices[np.asarray(nearest)[near]]
         depth = -((mine - points[skin]) * normals[skin]).sum(1)
         behind = np.flatnonzero(depth > 0)
         behind = behind[np.argsort(-depth[behind], kind="stable")]

@@ -69,11 +69,13 @@ class SamplingStage:
         if condition not in CONDITION_KINDS:
             raise ValueError(f"sampling: unknown condition {condition!r}, expected one of {CONDITION_KINDS}")
         self.body_name, self.width, self.height = body, width, height
-        self.source_settings, self.split = [dict(source) for source in sources], split
+        self.source_settings = [dict(source) for source in sources]
+        self.split: Split = split
         self.curriculum, self.curriculum_share = curriculum, curriculum_share
         self.prompts = prompts
         self.ranges = viewpoint_ranges(viewpoints)
-        self.betas_sigma, self.condition, self.rasterizer = betas_sigma, condition, rasterizer
+        self.betas_sigma, self.condition = betas_sigma, condition
+        self.rasterizer: Backend = rasterizer
 
     @classmethod
     def from_config(cls, config: Config, curriculum: str | None = None, split: Split | None = None) -> "SamplingStage":
@@ -185,8 +187,8 @@ def make_source(
 def viewpoint_ranges(settings: Mapping[str, Any]) -> ViewpointRanges:
     """Ranges from the fields of the config; the three shares are gathered into one."""
     settings = dict(settings)
-    shares = tuple(float(settings.pop(name)) for name in ("full_body", "half_body", "truncated"))
-    return ViewpointRanges(**settings, shares=shares)
+    full_body, half_body, truncated = (float(settings.pop(name)) for name in ("full_body", "half_body", "truncated"))
+    return ViewpointRanges(**settings, shares=(full_body, half_body, truncated))
 
 
 def prompt_path(name_or_path: str) -> Path:

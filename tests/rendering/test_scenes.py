@@ -6,7 +6,7 @@ from posedreamer.rendering.attributes import SCENES
 from posedreamer.rendering.canvas import NOISE_SIZE, look, noise
 from posedreamer.rendering.ground import shadow_on_ground
 from posedreamer.rendering.scenes import draw_scene
-from posedreamer.rendering.shading import Light, draw_sun_map, linear_to_srgb, shade
+from posedreamer.rendering.shading import Light, draw_sun_map, linear_to_srgb, shade, sunlit
 
 SIZE = 64
 K = make_K(80.0, SIZE, SIZE)
@@ -98,6 +98,16 @@ def test_a_plate_shades_the_ground_where_the_sun_says():
     shadow = shadow_on_ground(sun_map, spots.reshape(1, 3, 3).astype(np.float32))[0]
     assert shadow[0] > 0.9
     assert shadow[1] < 0.05 and shadow[2] < 0.05
+
+
+def test_what_lies_under_a_plate_is_in_its_shadow_and_what_lies_above_is_not():
+    T_cam_from_world = look_at(np.array([0.0, 2.0, 4.0]), np.zeros(3))
+    corners = np.array([[-0.3, 1.0, -0.3], [0.3, 1.0, -0.3], [0.3, 1.0, 0.3], [-0.3, 1.0, 0.3]])
+    vertices = transform_points(T_cam_from_world, corners).astype(np.float32)
+    sun_map = draw_sun_map(vertices, np.array([[0, 1, 2], [0, 2, 3]]), T_cam_from_world[:3, 1])
+    spots = transform_points(T_cam_from_world, np.array([[0.0, 0.5, 0.0], [0.0, 1.5, 0.0], [0.45, 0.5, 0.0]]))
+    upward = np.tile(T_cam_from_world[:3, 1], (3, 1)).astype(np.float32)
+    np.testing.assert_array_equal(sunlit(sun_map, spots.astype(np.float32), upward), [0.0, 1.0, 1.0])
 
 
 def test_shade_is_albedo_times_light():

@@ -41,7 +41,7 @@ def make_sample() -> MakeSample:
             label=_random_label(rng, width, height),
             prompt=Prompt("a person in a red top", {"top_color": "red", "scene": "park"}),
             condition=_random_condition(rng, width, height, kind),
-            image=Picture(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), "nano@abc", 2**62 + place, 0),
+            image=Picture(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), "nano@abc", 2**62 + place, place),
             scores={"oks": float(rng.random()), "difficulty": None},
             verdict=Verdict(status, None if status in ("kept", "pending") else "oks_low"),
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from posedreamer.storage import files
 from posedreamer.storage.files import join, list_files, read_file, remove_file, remove_leftovers, write_file
@@ -31,6 +32,14 @@ def test_a_file_is_written_replaced_listed_and_removed(root):
     assert list_files(join(root, "shards"), "") == ["a.json", "a.tar"]
     with pytest.raises(FileNotFoundError):
         read_file(join(root, "shards/b.tar"))
+
+
+def test_names_are_listed_in_order_whatever_the_disk_says(tmp_path, monkeypatch):
+    listed = LocalFileSystem.ls
+    monkeypatch.setattr(LocalFileSystem, "ls", lambda *given, **options: listed(*given, **options)[::-1])
+    for name in ("b.json", "a.json", "c.json"):
+        write_file(tmp_path / name, b"")
+        assert list_files(tmp_path, ".json") == sorted(path.name for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

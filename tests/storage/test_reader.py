@@ -18,13 +18,14 @@ NUM_SHARDS, SHARD_SIZE = 5, 4
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, make_sample, body_record):
-    """Five shards of three kept samples and a rejected one; a sixth without a done mark."""
+    """Five shards of three kept samples and a rejected one; a sixth without a done mark, a seventh that keeps nothing."""
     folder = tmp_path_factory.mktemp("reader") / "run"
     for shard in range(NUM_SHARDS + 1):
         statuses = ["kept", "kept", "rejected", "kept"]
         samples = [make_sample(place, status, shard=shard) for place, status in enumerate(statuses)]
         write_shard(folder, shard, 0, samples, {}, body=body_record, image_format="png")
     (folder / f"shards/{NUM_SHARDS:06d}.json").unlink()
+    write_shard(folder, NUM_SHARDS + 1, 0, [make_sample(0, "rejected")], {}, body=body_record)
     (folder / "run.json").write_text("{}")
     return folder
 
@@ -104,6 +105,10 @@ def test_shuffling_is_seeded_and_differs_by_epoch(run, expected_keys):
     dataset.set_epoch(1)
     assert keys_of(dataset) != first
     assert set(keys_of(dataset)) == expected_keys
+    by_shard = open_shards(run, fields=(), shuffle=1)  # a buffer of one sample: only the shards change places
+    first = keys_of(by_shard)
+    by_shard.set_epoch(1)
+    assert keys_of(by_shard) != first
     assert keys_of(open_shards(run, fields=())) == sorted(expected_keys)
 
 

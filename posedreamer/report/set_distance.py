@@ -1,8 +1,9 @@
 """How far the kept pictures of a run are, as a set, from a reference: kid_effnet and fd_effnet in `set_distance.json`.
 
-The reference is a folder of pictures, or true renders made for the run: bodies, shapes, poses and prompts of the held-out split,
-drawn by the run's own settings, photographed by the renderer instead of the generator. They follow from the run's seed, so
-they are not stored; their sha256 is.
+The reference is a folder of pictures, or true renders made for the run: shapes and poses of the held-out split, drawn by the
+run's own settings, photographed by the renderer instead of the generator. Their prompts are drawn from all: the held-out ones
+have three pairs of colours, and the distance would measure just that. The renders follow from the run's seed, so they are
+not stored; their sha256 is.
 """
 
 import json
@@ -25,7 +26,8 @@ from posedreamer.report.selection import spread
 from posedreamer.report.statistics import SET_DISTANCE_NAME, index_rows
 from posedreamer.sample import Sample
 from posedreamer.seeds import generator_for
-from posedreamer.stages.sampling.stage import SamplingStage
+from posedreamer.stages.sampling.prompts import PromptGrammar
+from posedreamer.stages.sampling.stage import SamplingStage, prompt_path
 from posedreamer.storage.codec import IMAGE_SUFFIXES
 from posedreamer.storage.files import join, remove_file, write_file
 from posedreamer.storage.images import decode_rgb, encode_rgb
@@ -80,11 +82,12 @@ def kept_images(run_dir: str | Path, count: int) -> list[UInt8[np.ndarray, "_h _
 
 
 def render_reference(config: Config, count: int, folder: Path) -> None:
-    """Renders `count` held-out people with the run's cameras and prompts into a folder, as PNG named by their keys."""
+    """Renders `count` held-out people with the run's cameras into a folder, as PNG named by their keys."""
     body, wardrobe = load_body(config.body), load_wardrobe()
+    grammar = PromptGrammar.from_yaml(prompt_path(config.sampling.prompts))
     for sample in reference_samples(config, count):
-        label, prompt = sample.label, sample.prompt
-        if label is None or prompt is None:
+        label, prompt = sample.label, grammar.draw(generator_for(config.seed, sample.key, "reference_prompt"))
+        if label is None:
             continue  # no label could be drawn for this key; the log says why
         rng = generator_for(config.seed, sample.key, "scene")
         rgb = render_person(

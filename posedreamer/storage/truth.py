@@ -6,8 +6,8 @@ Rendering is deterministic, so tolerances only have to bear another machine's la
   eyeball about its line of sight moves a keypoint least: by 40 micrometres, every other one by 280 or more;
 - keypoints within 0.1 px of the drawn ones (0.5 asked for); coco_keypoints and bbox exactly as keypoints and mask say;
 - each pixel of mask, depth (2 mm) and xyz map (2 of 255) as drawn, or as drawn with the camera's principal point a
-  hundredth of a pixel away: that forgives a silhouette pixel whose centre lies on the edge, and no other. A mask that
-  agrees so has an IoU far above 0.99, and a column of it cannot get lost.
+  hundredth of a pixel away: that forgives a silhouette pixel whose centre lies on the edge, and no other. The mask must
+  also be exactly where the depth map is not 0, so no column of it can get lost; its IoU is far above the 0.99 asked for.
 """
 
 import functools
@@ -63,7 +63,7 @@ def label_problems(label: Label, maps: StoredMaps, body: BodyModel) -> list[str]
         return [draw_label(body, label.parameters, K, label.width, label.height) for K in cameras]
 
     return [
-        *_array_problems(label, maps.mask),
+        *_array_problems(label, maps),
         *_drawn_problems(label, drawn, shifted),
         *_map_problems(maps, body, drawn, shifted),
     ]
@@ -80,7 +80,7 @@ def _camera_problems(label: Label) -> Iterator[str]:
         yield f"K: got rows {K.tolist()}, expected positive focal lengths and last row 0 0 1"
 
 
-def _array_problems(label: Label, mask: Bool[np.ndarray, "h w"]) -> Iterator[str]:
+def _array_problems(label: Label, maps: StoredMaps) -> Iterator[str]:
     """Stored arrays against one another, exactly: these were made from those, in the same float32."""
     keypoints = label.keypoints
     inside = ((keypoints >= 0) & (keypoints < (label.width, label.height))).all(axis=1)
@@ -91,8 +91,12 @@ def _array_problems(label: Label, mask: Bool[np.ndarray, "h w"]) -> Iterator[str
     if not np.array_equal(label.coco_keypoints, expected):
         rows = np.flatnonzero((label.coco_keypoints != expected).any(axis=1)).tolist()
         yield f"coco_keypoints: rows {rows} are not what keypoints and visible say"
-    if not np.array_equal(label.bbox, mask_bbox(mask)):
-        yield f"bbox: got {label.bbox.tolist()}, the mask says {mask_bbox(mask).tolist()}"
+    if not np.array_equal(label.bbox, mask_bbox(maps.mask)):
+        yield f"bbox: got {label.bbox.tolist()}, the mask says {mask_bbox(maps.mask).tolist()}"
+    if not np.array_equal(maps.mask, maps.depth_mm > 0):
+        yield f"mask: {(maps.mask != (maps.depth_mm > 0)).sum()} pixels are not what the depth map says"
+    if maps.xyz[~maps.mask].any():
+        yield "condition (xyz): pixels outside the mask are not black"
 
 
 def _drawn_problems(label: Label, drawn: DrawnLabel, shifted: Redraw) -> Iterator[str]:

@@ -29,7 +29,9 @@ def score(detector: KeypointDetector, images: np.ndarray, keypoints: np.ndarray,
     rows = list(zip(found, keypoints, areas, strict=True))
     measures = {"oks": oks, "oks_coco": oks_coco}
     return {
-        name: float(np.nanmean([measure(at, expected, float(area)) for at, expected, area in rows]))
+        name: float(
+            np.nanmean(np.array([measure(at, expected, float(area)) for at, expected, area in rows], dtype=float))
+        )
         for name, measure in measures.items()
     }
 

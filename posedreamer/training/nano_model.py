@@ -37,10 +37,18 @@ def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
     )
 
 
+WORD_DEVIATION = 0.4  # of the token embeddings at the start; CLIP's 0.02 is as quiet as its positions
+
+
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:
+    """A CLIPTextModel with loud words.
+
+    With CLIP's own start the denoiser never learned to listen (5,000 steps, the right prompt no better than another's);
+    with this one the loss in pure noise parts after 75 steps (0.223 with the right prompts, 0.256 with others).
+    """
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    return CLIPTextModel(
+    model = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.width,
@@ -53,6 +61,8 @@ def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    torch.nn.init.normal_(model.get_input_embeddings().weight, std=WORD_DEVIATION)  # pyright: ignore[reportArgumentType]
+    return model
 
 
 def build_denoiser(
@@ -86,7 +96,11 @@ def build_denoiser(
 
 
 def build_scheduler() -> Any:
-    """Stable Diffusion's noise schedule with velocity prediction, sampled by DPM-Solver++ of second order."""
+    """Stable Diffusion's noise schedule, but ending in pure noise; velocity prediction, DPM-Solver++ of second order.
+
+    Without the rescaling (Lin et al. 2023) the last step still shows the colours of large areas at this size: the model
+    reads them there, never asks the text, and when sampling takes the noise's own tints for colours.
+    """
     from diffusers import DPMSolverMultistepScheduler
 
     return DPMSolverMultistepScheduler(
@@ -95,6 +109,7 @@ def build_scheduler() -> Any:
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
         timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
     )
 
 
@@ -102,17 +117,15 @@ def build_pipeline(modules: Mapping[str, nn.Module], autoencoder: nn.Module, tok
     """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker."""
     from diffusers import StableDiffusionControlNetPipeline
 
-    pipeline = StableDiffusionControlNetPipeline(
-        vae=autoencoder,
-        text_encoder=modules["text_encoder"],
-        tokenizer=tokenizer,
-        unet=modules["unet"],
-        controlnet=modules["controlnet"],
-        scheduler=build_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    parts: dict[str, Any] = {
+        **{name: modules[name] for name in MODULES},
+        "vae": autoencoder,
+        "tokenizer": tokenizer,
+        "scheduler": build_scheduler(),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+    pipeline = StableDiffusionControlNetPipeline(**parts, requires_safety_checker=False)
     for module in (*modules.values(), autoencoder):
         module.eval()
     pipeline.set_progress_bar_config(disable=True)

@@ -8,7 +8,7 @@ new merge. New merges rank behind old ones, so no later word can change how an e
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -40,7 +40,8 @@ def build_tokenizer(words: Sequence[str], length: int) -> "CLIPTokenizer":
             ranks[(pieces[0], pieces[1])] = len(ranks)
     merged = list(dict.fromkeys(left + right for left, right in ranks))
     vocabulary = {token: index for index, token in enumerate([*symbols, *merged, START, END])}
-    return CLIPTokenizer(vocab=vocabulary, merges=list(ranks), model_max_length=length)
+    merges: Any = list(ranks)  # pairs, which the stubs do not know
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=length)
 
 
 def encode(tokenizer: "CLIPTokenizer", sentences: Sequence[str]) -> Int64[Tensor, "sentences length"]:

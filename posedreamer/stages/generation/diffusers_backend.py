@@ -78,7 +78,7 @@ def load_model(
     for adapter in adapters:
         adapter_folder, adapter_identity = resolve(adapter)
         check_condition(adapter_folder, condition)
-        pipeline.load_lora_weights(adapter_folder, adapter_name=f"adapter_{adapters.index(adapter)}")
+        pipeline.load_lora_weights(str(adapter_folder), adapter_name=f"adapter_{adapters.index(adapter)}")
         identity += "+" + adapter_identity
     if adapters:
         pipeline.set_adapters([f"adapter_{place}" for place in range(len(adapters))])

@@ -126,7 +126,7 @@ def test_sizes_are_not_mixed_and_odd_sizes_are_refused(tiny):
 def test_missing_and_foreign_models_are_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         stage("/nowhere/to/be/found")
-    with pytest.raises(ValueError, match="model_index.json is missing"):
+    with pytest.raises(ValueError, match=r"model_index\.json is missing"):
         stage(tiny["plain"] + "-controlnet")
     folder = save_tiny(tmp_path / "facts", xl=False)
     facts = tmp_path / "facts" / "posedreamer.json"

@@ -28,7 +28,7 @@ SEED = 0
 
 def main() -> None:
     # Config
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="directory for open.npz and wardrobe.npz")
     parser.add_argument("--bodies", type=int, default=384, help="size of the population the shape space is fitted on")
     arguments = parser.parse_args()

@@ -191,7 +191,9 @@ def _round_rows(
     config: Config, run_dir: str, body: Mapping[str, str], line: Line, round_index: int, shards: Sequence[int]
 ) -> Iterator[ShardStats]:
     """Stats of the shards as they are written, in whatever order they finish."""
-    DataContext.get_current().enable_progress_bars = False
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_consecutive_actor_init_deaths = 3  # an actor killed while it loads its model is started again
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     engine = config.engine
     rows = ray.data.from_items(

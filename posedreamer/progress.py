@@ -45,7 +45,9 @@ class ShardProgress:
         line = self.describe()
         self.bar.update(self.task, completed=min(self.kept, self.samples), description=line)
         if not self.console.is_terminal:
-            self.console.print(f"shard {stats.shard:06d} (round {stats.round}): {line}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"shard {stats.shard:06d} (round {stats.round}): {line}", highlight=False, soft_wrap=True
+            )
 
     def describe(self) -> str:
         """`58 of 64 kept (72 %) | oks_low 14, exposure 3 | 1.9 samples/s | 0:12 left`."""

@@ -21,7 +21,9 @@ NEIGHBOURS = {
     ("factory", "planning"),
     ("factory", "watch"),
     ("factory", "cluster"),
-    ("line", "factory"), ("line", "curriculum"), ("line", "progress"),
+    ("line", "factory"),
+    ("line", "curriculum"),
+    ("line", "progress"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

@@ -2,10 +2,12 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import webdataset
+import webdataset.compat
+import webdataset.writer
 
 from benchmarks.rows import Row, paired_seconds, seconds
 from posedreamer import open_shards
@@ -114,7 +116,7 @@ def shards(run_dir: Path) -> list[Row]:
         )
         urls = [str(tar) for tar in tars]
         read = paired_seconds(
-            lambda: sum(1 for _ in webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8")),
+            lambda: read_bare(urls),
             lambda: sum(1 for _ in open_shards(run_dir)),
         )
     n = len(groups)
@@ -124,8 +126,13 @@ def shards(run_dir: Path) -> list[Row]:
     ]  # fmt: skip
 
 
+def read_bare(urls: list[str]) -> int:
+    dataset: Any = webdataset.compat.WebDataset(urls, shardshuffle=False)
+    return sum(1 for _ in dataset.decode("rgb8"))
+
+
 def write_bare(path: Path, groups: list[tuple[str, dict[str, bytes]]]) -> None:
-    with webdataset.TarWriter(str(path), encoder=False) as writer:
+    with webdataset.writer.TarWriter(str(path), encoder=False) as writer:
         for key, members in groups:
             writer.write({"__key__": key, **members})
 

@@ -31,7 +31,8 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
 
 def paired_seconds(a: Callable[[], object], b: Callable[[], object], repeats: int = 7) -> tuple[float, float, float]:
     """Median seconds of a and of b, and the median of b / a, called in turn so that a drifting machine hits both."""
-    a(), b()
+    a()
+    b()
     pairs = []
     for _ in range(repeats):
         started = time.perf_counter()

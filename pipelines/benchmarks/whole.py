@@ -28,7 +28,7 @@ def bare_shards(config_path: str, folder: str, first: str, count: str, generatio
     for stage in stages.values():
         stage.setup()
     body = describe_body(load_body(config.body))
-    seconds = dict.fromkeys((*STAGES, "storage"), 0.0)
+    seconds: dict[str, float] = dict.fromkeys((*STAGES, "storage"), 0.0)
     for shard in range(int(first) - 1, int(first) + int(count)):  # the first warms up and does not count
         if shard == int(first):
             seconds = dict.fromkeys(seconds, 0.0)

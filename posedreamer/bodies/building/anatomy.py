@@ -1,7 +1,7 @@
 """Where the anatomy is on the mesh: mirror images, the vertices that output joints are read from, their slots."""
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from posedreamer.geometry.skeletons import EXTRA_JOINT_VERTICES, FINGERS, SMPLX_JOINTS, mirror_name
 
@@ -11,7 +11,7 @@ SYMMETRY_M = 2e-4
 
 def mirror_map(mean: np.ndarray) -> np.ndarray:
     """Index of each vertex's mirror image; a mesh that has none within SYMMETRY_M is a ValueError."""
-    distance, index = cKDTree(mean).query(mean * FLIP)
+    distance, index = KDTree(mean).query(mean * FLIP)
     if distance.max() > SYMMETRY_M or not np.array_equal(index[index], np.arange(len(mean))):
         raise ValueError(
             f"mirror_map: got a mesh that is off by {distance.max():.6f} m or has doubles, expected mirror symmetry"

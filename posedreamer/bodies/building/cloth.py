@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from posedreamer.bodies.building.open_body import OpenBody
 from posedreamer.geometry.skeletons import SMPLX_JOINTS
@@ -177,7 +177,7 @@ def border_edges(mesh: Bound) -> np.ndarray:
 
 def bind(skin: Skin, positions: np.ndarray, candidates: np.ndarray, reach_m: float, at: np.ndarray | None = None):
     """Anchors of free positions: a Gaussian mix of the nearest candidate body vertices (as seen from `at`, if given)."""
-    distance, index = cKDTree(skin.vertices[candidates]).query(positions if at is None else at, k=MAX_ANCHORS)
+    distance, index = KDTree(skin.vertices[candidates]).query(positions if at is None else at, k=MAX_ANCHORS)
     weight = np.exp(-0.5 * ((distance - distance[:, :1]) / reach_m) ** 2)
     weight /= weight.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(positions)), MAX_ANCHORS)

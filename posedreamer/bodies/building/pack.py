@@ -25,5 +25,5 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """A compressed archive; numpy stamps its members 1980-01-01, so the same arrays give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, **{name: arrays[name] for name in sorted(arrays)})
+    np.savez_compressed(partial, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
     partial.rename(path)

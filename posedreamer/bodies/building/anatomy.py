@@ -11,7 +11,7 @@ SYMMETRY_M = 2e-4
 
 def mirror_map(mean: np.ndarray) -> np.ndarray:
     """Index of each vertex's mirror image; a mesh that has none within SYMMETRY_M is a ValueError."""
-    distance, index = KDTree(mean).query(mean * FLIP)
+    distance, index = (np.asarray(part) for part in KDTree(mean).query(mean * FLIP))
     if distance.max() > SYMMETRY_M or not np.array_equal(index[index], np.arange(len(mean))):
         raise ValueError(
             f"mirror_map: got a mesh that is off by {distance.max():.6f} m or has doubles, expected mirror symmetry"

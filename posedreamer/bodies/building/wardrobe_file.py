@@ -30,7 +30,7 @@ def dense_anchors(mesh: Bound) -> tuple[np.ndarray, np.ndarray]:
     for row in range(count):
         columns = mesh.anchors.indices[mesh.anchors.indptr[row] : mesh.anchors.indptr[row + 1]]
         values = np.asarray(mesh.anchors.data[mesh.anchors.indptr[row] : mesh.anchors.indptr[row + 1]])
-        heaviest = np.argsort(-values, kind="stable")[:MAX_ANCHORS]
+        heaviest = np.argsort(np.negative(values), kind="stable")[:MAX_ANCHORS]
         index[row, : len(heaviest)], weight[row, : len(heaviest)] = columns[heaviest], values[heaviest]
     steps = np.round(weight / weight.sum(axis=1, keepdims=True) * ANCHOR_STEPS)
     steps[:, 0] += ANCHOR_STEPS - steps.sum(axis=1)

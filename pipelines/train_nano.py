@@ -1,6 +1,6 @@
 """Trains the nano generator from scratch: autoencoder, then UNet + ControlNet + text encoder on its latents.
 
-    OMP_WAIT_POLICY=PASSIVE python pipelines/train_nano.py --config configs/train_nano.yaml --out runs/nano [--resume]
+    python pipelines/train_nano.py --config configs/train_nano.yaml --out runs/nano [--resume]
 
 To end a run early, resume it with fewer steps: `--set denoiser.loop.steps=8000`; the learning rate then falls in time.
 """

@@ -16,7 +16,12 @@ from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.verify import verify_run
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # webdataset leaves the tars it read for the garbage collector to close.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SMALL = [
     "shard_size=6", "samples=6", "rounds.max_shards=4", "reference.renders=32", "mining.curriculum.pool=40",
     "generator.steps=8",

@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import pytest
 import webdataset
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.verify import verify_run
 
+# webdataset leaves the tars it read for the garbage collector to close.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SAMPLE = Path(__file__).parents[1] / "shards" / "sample"
 
 

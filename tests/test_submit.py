@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,11 +49,12 @@ def run(script: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment() -> Iterator[dict[str, str]]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ignored = ("RAY_",)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
-    return {**kept, "PATH": path, "RAY_TMPDIR": str(tmp_path / "ray"), "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory(prefix="pd", ignore_cleanup_errors=True) as short:  # a socket's path has 107 bytes
+        yield {**kept, "PATH": path, "RAY_TMPDIR": short, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -231,9 +230,3 @@ def _refuse_large_rows(config: Config) -> None:
             f"a shard of {config.shard_size} samples at {config.image.width} x {config.image.height} may need"
             f" {row_bytes} bytes between stages, more than {MAX_ROW_BYTES}: lower shard_size"
         )
-
-
-def resume_command(config_path: Path, run_dir: str, overrides: Sequence[str]) -> str:
-    """The command that continues a run: the one that started it."""
-    sets = "".join(f" --set {override}" for override in overrides)
-    return f"posedreamer generate --config {config_path} --out {run_dir}{sets}"

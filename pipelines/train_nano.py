@@ -1,4 +1,4 @@
-"""Trains the nano generator from scratch: autoencoder, then UNet + ControlNet + text encoder on its latents.
+"""Trains the nano generator in stages: autoencoder, then UNet + ControlNet + text encoder on its latents.
 
     python pipelines/train_nano.py --config configs/train_nano.yaml --out runs/nano [--resume]
 

@@ -83,10 +83,14 @@ class PreviewConfig(Strict):
 
 
 class TrainNanoConfig(Strict):
-    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32)."""
+    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32).
+
+    start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: Path
+    start: Path | None = None
     image_size: Positive = 128
     threads: Positive = 2
     precision: Literal["float32", "bfloat16"] = "bfloat16"

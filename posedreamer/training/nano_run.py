@@ -30,6 +30,7 @@ from posedreamer.training.nano_model import (
     build_pipeline,
     build_text_encoder,
     save_pipeline,
+    start_from,
 )
 from posedreamer.training.nano_preview import save_grid, save_loss_curve
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of
@@ -48,11 +49,14 @@ class PictureSet(NamedTuple):
 
 
 def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
-    """Fits the encoder, trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
+    """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
     model: Any = build_autoencoder(config.autoencoder)
-    deviations = autoencoding.patch_transform(model, pictures.images[:FITTED])
-    logger.info("autoencoder: latent deviations %s", deviations.round(3))
+    if config.start is None:
+        deviations = autoencoding.patch_transform(model, pictures.images[:FITTED])
+        logger.info("autoencoder: latent deviations %s", deviations.round(3))
+    else:
+        start_from({"vae": model}, config.start)
     model.to(memory_format=torch.channels_last)
     loss_at = autoencoding.autoencoder_loss(
         model, pictures.images, pictures.conditions, config.autoencoder, config.seed
@@ -88,7 +92,7 @@ def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
 def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
     """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export."""
     autoencoder = load_autoencoder(config, out)
-    tokenizer = build_tokenizer(words_of(pictures.prompts), config.text.length)
+    tokenizer = _tokenizer(config, pictures.prompts)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
     latents = autoencoding.encode_all(autoencoder, pictures.images)
     unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
@@ -97,6 +101,8 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
         "controlnet": controlnet.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
         "text_encoder": build_text_encoder(config.text, tokenizer),
     }
+    if config.start is not None:
+        start_from(modules, config.start)
     pipeline = build_pipeline(modules, autoencoder, tokenizer)
     loss_at = diffusion.diffusion_loss(
         latents,
@@ -122,9 +128,13 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
 
 
 def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None:
-    """Writes `exports/<step>` and points the link `export` to it; older exports are removed. The pipeline becomes float16."""
+    """Writes `exports/<step>` and points the link `export` to it; older exports are removed. The pipeline becomes float16.
+
+    Steps and pictures are counted with those of the start.
+    """
     folder = out / "exports" / f"{step:07d}"
     shutil.rmtree(folder, ignore_errors=True)
+    before = json.loads((config.start / "posedreamer.json").read_text()) if config.start else {}
     facts = {
         "name": "nano",
         "condition_kind": "xyz",
@@ -132,8 +142,8 @@ def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None
         "image_size": config.image_size,
         "steps": config.preview.steps,
         "guidance": config.preview.guidance,
-        "trained_steps": step,
-        "trained_pictures": step * config.denoiser.loop.batch_size,
+        "trained_steps": before.get("trained_steps", 0) + step,
+        "trained_pictures": before.get("trained_pictures", 0) + step * config.denoiser.loop.batch_size,
     }
     save_pipeline(pipeline, folder, facts)
     link = out / "export.new"
@@ -143,6 +153,20 @@ def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None
     for older in sorted(folder.parent.iterdir())[:-2]:
         shutil.rmtree(older)
     logger.info("exported %s", json.dumps(facts, sort_keys=True))
+
+
+def _tokenizer(config: TrainNanoConfig, prompts: Sequence[str]) -> Any:
+    """The start's tokenizer, or one made of the prompts' words. A word that is no token of the start's raises ValueError."""
+    from transformers import CLIPTokenizer
+
+    words = words_of(prompts)
+    if config.start is None:
+        return build_tokenizer(words, config.text.length)
+    tokenizer = CLIPTokenizer.from_pretrained(config.start / "tokenizer", local_files_only=True)
+    strange = [word for word in words if len(tokenizer.tokenize(word)) != 1]
+    if strange:
+        raise ValueError(f"train_nano: {config.start} has no tokens for {', '.join(strange[:5])}; train from scratch")
+    return tokenizer
 
 
 def _preview_rows(pipeline: Any, config: TrainNanoConfig, pictures: PictureSet) -> list[np.ndarray]:

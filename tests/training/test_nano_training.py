@@ -147,6 +147,40 @@ def test_export_loads_with_plain_diffusers_and_follows_the_condition(trained):
     assert facts["condition_renderer"] == condition_renderer_id("xyz") and facts["trained_steps"] == 4
 
 
+def test_a_start_goes_on_where_the_pipeline_was(trained, tmp_path):
+    from diffusers import StableDiffusionControlNetPipeline
+
+    _, export = trained
+    config = tiny_config(tmp_path, steps=1, learning_rate=1e-30).model_copy(update={"start": export})
+    # One level more attends than in the start: it has to be silent at first.
+    config = config.model_copy(update={"denoiser": config.denoiser.model_copy(update={"attention": (True, True)})})
+    train_autoencoder(config, random_pictures(), tmp_path, resume=False)
+    again = train_denoiser(config, random_pictures(), tmp_path, resume=False)
+    pictures = []
+    for folder in (export, again):
+        pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder, local_files_only=True)
+        pipeline.set_progress_bar_config(disable=True)
+        options = {"image": torch.ones(1, 3, SIZE, SIZE), "num_inference_steps": 2, "output_type": "np"}
+        pictures.append(pipeline("a person in a red shirt", generator=torch.manual_seed(0), **options).images)
+    assert "ema.unet.down_blocks.0.attentions.0.proj_out.weight" in weights_of(tmp_path / "denoiser")
+    # AdamW's weight decay is scaled by the rate too; the rest is the order of float32 sums
+    np.testing.assert_allclose(pictures[1], pictures[0], atol=1e-5)
+    facts = json.loads((again / "posedreamer.json").read_text())
+    assert (facts["trained_steps"], facts["trained_pictures"]) == (4 + 1, 4 * 4 + 4)
+
+
+def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):
+    _, export = trained
+    config = tiny_config(tmp_path).model_copy(update={"start": export})
+    train_autoencoder(config, random_pictures(), tmp_path, resume=False)
+    strange = random_pictures()._replace(prompts=["a person in a turquoise shirt"] * 12)
+    with pytest.raises(ValueError, match="no tokens for turquoise"):
+        train_denoiser(config, strange, tmp_path, resume=False)
+    wider = config.denoiser.model_copy(update={"channels": (8, 20)})
+    with pytest.raises(ValueError, match="unet.*no start for this config"):
+        train_denoiser(config.model_copy(update={"denoiser": wider}), random_pictures(), tmp_path, resume=False)
+
+
 def test_encoder_is_the_orthogonal_projection_of_patches(tmp_path):
     config = tiny_config(tmp_path).autoencoder.model_copy(update={"latent_channels": 12})
     images = np.random.default_rng(1).integers(0, 256, (20, SIZE, SIZE, 3)).astype(np.uint8)

@@ -55,7 +55,7 @@ def save_tiny(folder, *, xl, plain=False):
         "text_encoder": clip(tokenizer, width),
         "tokenizer": tokenizer,
         "unet": unet,
-        "scheduler": diffusers.DDIMScheduler(),
+        "scheduler": diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
     }  # fmt: skip
     if xl:
         parts |= {"text_encoder_2": clip(tokenizer, width, projected=True), "tokenizer_2": tokenizer}

@@ -1,0 +1,52 @@
+"""The production configs run the whole line, on tiny random pipelines of the classes that their models have."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_models import save_tiny
+
+from posedreamer.storage.index import read_index
+from posedreamer.storage.manifest import read_manifest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+# What a laptop lacks: the licensed body, the motions, the GPUs, and the hours.
+SMALL = [
+    "body=open", "samples=2", "shard_size=2", "rounds.count=2", "rounds.max_shards=2", "image.width=64", "image.height=64",
+    "sampling.sources=[{kind: library, weight: 0.5}, {kind: motion, weight: 0.5, path: clips}]",
+    "generator.steps=2", "generator.batch_size=2", "generator.dtype=float32", "generator.device=cpu",
+    "mining.curriculum={pool: 4, chosen: 2}",
+    "engine={sampling: {actors: 1, cpus: 0.5}, generation: {actors: 1, cpus: 0.5}, mining: {actors: 1, cpus: 0.5},"
+    " filtering: {actors: 1, cpus: 0.5}, object_store_mb: 200}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "xl"), [("sd15_openpose", False), ("sdxl_500k", True)])
+def test_production_config_runs_the_whole_line(config: str, xl: bool, tmp_path: Path) -> None:
+    model = save_tiny(tmp_path / "model", xl=xl, plain=True)
+    sets = [*SMALL, f"generator.model={model}", f"generator.controlnet={model}-controlnet"]
+    out = tmp_path / "run"
+    for command in (
+        ["generate", "--config", f"configs/{config}.yaml", "--out", str(out), *(f"--set={item}" for item in sets)],
+        ["verify", str(out)],
+    ):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("posedreamer")), *command],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "100 % true" in done.stdout
+    rows = read_index(out).to_pylist()
+    # A random model shows no person: every picture is judged, and refused with a reason.
+    assert len(rows) == 4 and {row["round"] for row in rows} == {0, 1}
+    assert all(row["status"] == "rejected" and row["reason"] for row in rows)
+    assert read_manifest(out)["config"]["generator"]["condition"] == "openpose"
+    assert (out / "report.html").is_file() and json.loads((out / "croissant.json").read_text())

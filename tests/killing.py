@@ -1,0 +1,81 @@
+"""Runs that are killed while they work: start, wait for shards, SIGKILL a part of it, start again."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+TIMEOUT_S = 240
+VICTIMS = ("MapWorker", "driver", "raylet", "MapWorker", "driver")
+
+
+def start(command: Sequence[str], run_dir: Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """The command as a process of its own session, with its output in `<run_dir>.log`."""
+    with run_dir.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(list(command), stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd)
+
+
+def finish(process: subprocess.Popen[bytes], run_dir: Path) -> None:
+    assert process.wait(TIMEOUT_S) == 0, run_dir.with_suffix(".log").read_text()[-3000:]
+
+
+def content(run_dir: Path) -> dict[str, str]:
+    """Hashes of tars, tables and curricula; the other json files and the page tell seconds."""
+    files = sorted(
+        path for path in run_dir.rglob("*") if path.suffix in (".tar", ".parquet") or path.parent.name == "curriculum"
+    )
+    return {str(path.relative_to(run_dir)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def find(process: subprocess.Popen[bytes], name: str) -> psutil.Process | None:
+    for child in descendants(process):
+        try:
+            if name in " ".join(child.cmdline()):
+                return child
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return None
+
+
+def wait_for_shards(run_dir: Path, process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(list(run_dir.glob("shards/*.json"))) < count:
+        assert process.poll() is None, run_dir.with_suffix(".log").read_text()[-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[bytes]], pause_s: float, seed: int) -> None:
+    """Five unfinished runs, each ended by SIGKILL at a random moment up to `pause_s` after its next shard.
+
+    An actor, the driver, the raylet, an actor and the driver are killed. An actor is started again by Ray: the run has to
+    write one more shard before its driver is killed too. At least eight shards are needed.
+    """
+    rng = np.random.default_rng(seed)
+    for kill, victim in enumerate(VICTIMS):
+        process = start_run()
+        wait_for_shards(run_dir, process, kill + 1)
+        time.sleep(float(rng.uniform(0.0, pause_s)))
+        workers = descendants(process)
+        target = psutil.Process(process.pid) if victim == "driver" else find(process, victim)
+        assert target is not None, f"no {victim} to kill"
+        os.kill(target.pid, signal.SIGKILL)
+        if victim == "MapWorker":
+            wait_for_shards(run_dir, process, kill + 2)
+            process.kill()
+        process.wait(TIMEOUT_S)
+        assert process.returncode != 0
+        psutil.wait_procs(workers, timeout=30)

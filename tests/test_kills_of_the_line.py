@@ -1,0 +1,43 @@
+"""The embedded default itself, killed five times: `pytest -m long`. tests/test_factory.py does the same on stages of no cost."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from killing import content, finish, kill_five_times, start
+
+from posedreamer.bodies.catalog import load_body
+from posedreamer.storage.verify import verify_run
+
+ROOT = Path(__file__).parents[1]
+SETS = [
+    "shard_size=4", "samples=30", "rounds.max_shards=10", "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6",
+    "generator.batch_size=4", "reference.renders=32",
+]  # fmt: skip
+
+
+def run(run_dir: Path, actors: int = 1) -> subprocess.Popen[bytes]:
+    engine = ", ".join(
+        f"{stage}: {{actors: {actors}, cpus: 0.25}}" for stage in ("sampling", "generation", "mining", "filtering")
+    )
+    sets = [f"--set={item}" for item in (*SETS, f"engine={{{engine}}}")]
+    entry = str(Path(sys.executable).with_name("posedreamer"))
+    command = [entry, "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *sets]
+    return start(command, run_dir, cwd=ROOT)
+
+
+@pytest.mark.long
+def test_killed_or_on_two_actors_the_line_makes_the_same_bytes(tmp_path: Path) -> None:
+    undisturbed, killed, doubled = (tmp_path / name / "run" for name in ("undisturbed", "killed", "doubled"))
+    for folder in (undisturbed, killed, doubled):
+        folder.parent.mkdir()
+    finish(run(undisturbed), undisturbed)
+    kill_five_times(killed, lambda: run(killed), pause_s=3.0, seed=6)
+    finish(run(killed), killed)
+    finish(run(doubled, actors=2), doubled)
+    expected = content(undisturbed)
+    assert sum(name.endswith(".tar") for name in expected) >= 10
+    assert content(killed) == expected
+    assert content(doubled) == expected
+    assert verify_run(killed, load_body()).is_true

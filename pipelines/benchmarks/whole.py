@@ -17,6 +17,7 @@ from posedreamer.storage.provenance import describe_body
 from posedreamer.storage.shard import write_shard
 
 STAGES = ("sampling", "generation", "mining", "filtering")
+IN_FLIGHT = 4  # shards that the pools and the queues between them hold
 BARE = "from benchmarks.whole import bare_shards; import sys; bare_shards(*sys.argv[1:])"
 
 
@@ -61,9 +62,12 @@ def run_bare(config_path: Path, processes: int, shards_each: int) -> tuple[float
 
 
 def run_ray(config: Config, num_shards: int) -> float:
-    """Shards a second between the first finished shard and the last one: start and end of the pools do not count."""
+    """Shards a second while all stages are at work: IN_FLIGHT more shards are made before and after those that count.
+
+    (From the first finished shard to the last, the ones that were half done at the first would count as whole: 1.12.)
+    """
     finished: list[float] = []
-    one_round = {"count": 1, "max_shards": num_shards}
+    one_round = {"count": 1, "max_shards": num_shards + 2 * IN_FLIGHT}
     config = config.model_copy(update={"samples": 10**6, "rounds": config.rounds.model_copy(update=one_round)})
     with tempfile.TemporaryDirectory() as folder:
         run_line(
@@ -71,7 +75,7 @@ def run_ray(config: Config, num_shards: int) -> float:
             line_of_round=lambda round_index: make_line(config, folder, round_index),
             on_shard=lambda stats, is_new: finished.append(time.perf_counter()),
         )  # fmt: skip
-    return (len(finished) - 1) / (finished[-1] - finished[0])
+    return num_shards / (finished[IN_FLIGHT + num_shards - 1] - finished[IN_FLIGHT - 1])
 
 
 def whole(config_path: Path, cores: int, shards_each: int) -> Sequence[Row]:

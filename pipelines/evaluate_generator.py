@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--controlnet-scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     settings = parser.parse_args()
@@ -75,7 +76,7 @@ def main() -> None:
     # stages: the generator and the judge
     model = load_model(settings.model, None, "xyz", (), torch.float32, "cpu")
     detector = KeypointDetector(settings.threads).setup()
-    drawing = Drawing(settings.steps, settings.guidance, 1.0, "")
+    drawing = Drawing(settings.steps, settings.guidance, settings.controlnet_scale, "")
 
     # run
     start = time.monotonic()
@@ -92,6 +93,7 @@ def main() -> None:
         "bodies": len(maps),
         "steps": settings.steps,
         "guidance": settings.guidance,
+        "controlnet_scale": settings.controlnet_scale,
         "seconds_a_picture": seconds,
         "true": true,
         "generated": made,

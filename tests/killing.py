@@ -50,6 +50,15 @@ def find(process: subprocess.Popen[bytes], name: str) -> psutil.Process | None:
     return None
 
 
+def wait_for(process: subprocess.Popen[bytes], name: str) -> psutil.Process:
+    """A process below the run by a part of its command; between two rounds there are no actors for a while."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while (found := find(process, name)) is None:
+        assert process.poll() is None and time.monotonic() < deadline, f"no {name} to kill"
+        time.sleep(0.05)
+    return found
+
+
 def wait_for_shards(run_dir: Path, process: subprocess.Popen[bytes], count: int) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while len(list(run_dir.glob("shards/*.json"))) < count:
@@ -70,8 +79,7 @@ def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[byte
         wait_for_shards(run_dir, process, kill + 1)
         time.sleep(float(rng.uniform(0.0, pause_s)))
         workers = descendants(process)
-        target = psutil.Process(process.pid) if victim == "driver" else find(process, victim)
-        assert target is not None, f"no {victim} to kill"
+        target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, victim)
         os.kill(target.pid, signal.SIGKILL)
         if victim == "MapWorker":
             wait_for_shards(run_dir, process, kill + 2)

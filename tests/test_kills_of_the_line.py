@@ -12,7 +12,7 @@ from posedreamer.storage.verify import verify_run
 
 ROOT = Path(__file__).parents[1]
 SETS = [
-    "shard_size=4", "samples=30", "rounds.max_shards=10", "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6",
+    "shard_size=4", "samples=1000", "rounds.max_shards=10", "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6",
     "generator.batch_size=4", "reference.renders=32",
 ]  # fmt: skip
 

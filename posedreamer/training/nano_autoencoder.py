@@ -21,6 +21,7 @@ from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_gene
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
 EDGE_WEIGHT = 1.0
+HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
 
 def to_signed(images: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch 3 h w"]:
@@ -39,6 +40,15 @@ def body_mask(condition: Float[Tensor, "batch 3 h w"], factor: int = 1) -> Bool[
     return mask if factor == 1 else F.max_pool2d(mask.float(), factor) > 0
 
 
+def error_weight(
+    condition: Float[Tensor, "batch 3 h w"], person_weight: float, head_weight: float, factor: int = 1
+) -> Float[Tensor, "batch 1 cells_h cells_w"]:
+    """How much a pixel (or cell, see `body_mask`) counts in a loss: more on the body, still more on its head; 1 on average."""
+    head = condition * (condition[:, 1:2] >= HEAD_FROM)
+    weight = 1.0 + person_weight * body_mask(condition, factor).float() + head_weight * body_mask(head, factor).float()
+    return weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+
+
 def autoencoder_loss(
     model: Any,
     images: UInt8[np.ndarray, "count h w 3"],
@@ -52,8 +62,7 @@ def autoencoder_loss(
         rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))[part]
         window = _window(images.shape[1], step, config, seed)
         pictures = to_signed(images[(rows, *window)])
-        weight = 1.0 + config.person_weight * body_mask(to_condition(conditions[(rows, *window)])).float()
-        weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+        weight = error_weight(to_condition(conditions[(rows, *window)]), config.person_weight, config.head_weight)
         with torch.no_grad():
             latents = model.encode(pictures).latents
         shape = (config.loop.batch_size, *latents.shape[1:])

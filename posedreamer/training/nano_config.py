@@ -32,8 +32,8 @@ class AutoencoderConfig(Strict):
     """AutoencoderTiny, factor 4. The encoder is fixed: the leading principal components of 4 x 4 patches. The decoder is trained.
 
     width: channels of the decoder; blocks: residual blocks at a quarter, half and full resolution. noise: standard deviation
-    added to the latents while training. person_weight: extra weight of pixels on the body. crop: side in pixels of the
-    squares trained on; the last `whole_steps` see whole pictures, which are four times dearer.
+    added to the latents while training. person_weight: extra weight of pixels on the body; head_weight: more of those on the
+    head. crop: side in pixels of the squares trained on; the last `whole_steps` see whole pictures, which are four times dearer.
     """
 
     latent_channels: Annotated[int, Field(ge=1, le=12)] = 8
@@ -41,6 +41,7 @@ class AutoencoderConfig(Strict):
     blocks: tuple[int, int, int] = (2, 1, 0)
     noise: PositiveFloat = 0.03
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    head_weight: Annotated[float, Field(ge=0.0)] = 0.0
     crop: Positive = 64
     whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig
@@ -55,11 +56,24 @@ class TextConfig(Strict):
     length: Positive = 40
 
 
+class EmphasisConfig(Strict):
+    """What the denoiser's training attends to.
+
+    noise_mean, noise_std: of the logarithm of the noise level (Karras et al. 2022, eq. 5, for unit data). person_weight: extra
+    weight of latent cells on the body; head_weight: more of those on the head.
+    """
+
+    noise_mean: float
+    noise_std: PositiveFloat
+    person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    head_weight: Annotated[float, Field(ge=0.0)] = 0.0
+
+
 class DenoiserConfig(Strict):
     """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
 
-    noise_mean, noise_std: of the logarithm of the noise level in training (Karras et al. 2022, eq. 5, for unit data).
-    caption_dropout: share of pictures trained with the empty prompt. person_weight: extra weight of cells on the body.
+    caption_dropout: share of pictures trained with the empty prompt. emphasis: of all steps but the last `finish_steps`, which
+    have that of `finish`.
     """
 
     channels: tuple[Positive, ...]
@@ -67,11 +81,15 @@ class DenoiserConfig(Strict):
     heads: tuple[Positive, ...]
     groups: Positive = 16
     condition_channels: tuple[Positive, ...]
-    noise_mean: float = -0.6
-    noise_std: PositiveFloat = 1.2
     caption_dropout: Share = 0.1
-    person_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    emphasis: EmphasisConfig
+    finish: EmphasisConfig
+    finish_steps: Annotated[int, Field(ge=0)]
     loop: LoopConfig
+
+    def emphasis_at(self, step: int) -> EmphasisConfig:
+        """What step number `step` attends to."""
+        return self.finish if step >= self.loop.steps - self.finish_steps else self.emphasis
 
 
 class PreviewConfig(Strict):

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from posedreamer.training.nano_autoencoder import body_mask, to_condition
-from posedreamer.training.nano_config import DenoiserConfig
+from posedreamer.training.nano_autoencoder import error_weight, to_condition
+from posedreamer.training.nano_config import DenoiserConfig, EmphasisConfig
 from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
 
 STAGE = "denoiser"
@@ -29,13 +29,14 @@ def diffusion_loss(
     seed: int,
     precision: torch.dtype,
 ) -> LossAt:
-    """Mean square error of the velocity, with more weight on the body. `empty`: tokens of the empty prompt."""
+    """Mean square error of the velocity, with more weight on the body and its head. `empty`: tokens of the empty prompt."""
     factor = conditions.shape[1] // latents.shape[2]
     size = config.loop.batch_size
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         # Drawn for the whole batch, so that a picture's noise does not depend on how many threads share the batch.
-        times = draw_times(size, alphas_cumprod, config, torch_generator(seed, STAGE, step, "time"))[part]
+        emphasis = config.emphasis_at(step)
+        times = draw_times(size, alphas_cumprod, emphasis, torch_generator(seed, STAGE, step, "time"))[part]
         dropped = (
             torch.rand(size, generator=torch_generator(seed, STAGE, step, "caption"))[part] < config.caption_dropout
         )
@@ -46,8 +47,7 @@ def diffusion_loss(
         words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)])
         signal = alphas_cumprod[times].sqrt()[:, None, None, None]
         loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None]
-        weight = 1.0 + config.person_weight * body_mask(condition, factor).float()
-        weight = weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+        weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, factor)
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
             velocity = predict(modules, signal * clean + loudness * noise, times, words, condition)
         return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean()
@@ -79,11 +79,11 @@ def predict(
 
 
 def draw_times(
-    count: int, alphas_cumprod: Float[Tensor, " steps"], config: DenoiserConfig, generator: torch.Generator
+    count: int, alphas_cumprod: Float[Tensor, " steps"], emphasis: EmphasisConfig, generator: torch.Generator
 ) -> Int64[Tensor, " count"]:
     """Time steps whose noise levels are log-normal, rounded to the scheduler's."""
     levels = 0.5 * torch.log((1.0 - alphas_cumprod) / alphas_cumprod)
-    wished = config.noise_mean + config.noise_std * torch.randn(count, generator=generator)
+    wished = emphasis.noise_mean + emphasis.noise_std * torch.randn(count, generator=generator)
     after = torch.searchsorted(levels, wished).clamp(1, len(levels) - 1)
     nearer = (levels[after] - wished < wished - levels[after - 1]).long()
     return after - 1 + nearer

@@ -1,6 +1,7 @@
 """Laws of the nano generator's training, on a tiny config and random pictures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,17 @@ from safetensors import safe_open
 from posedreamer import torchvision_shim
 
 torchvision_shim.install()
-from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
+from posedreamer.bodies.catalog import load_body  # noqa: E402
+from posedreamer.bodies.posing import rest_parameters  # noqa: E402
+from posedreamer.geometry.cameras import make_K  # noqa: E402
+from posedreamer.geometry.skeletons import SMPLX_JOINTS  # noqa: E402
+from posedreamer.rendering.conditions import condition_renderer_id, draw_condition  # noqa: E402
+from posedreamer.rendering.label import draw_label  # noqa: E402
+from posedreamer.rendering.visibility import part_map  # noqa: E402
 from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
 from posedreamer.training import nano_loop  # noqa: E402
 from posedreamer.training.nano_checkpoint import latest_checkpoint  # noqa: E402
-from posedreamer.training.nano_config import TrainNanoConfig, load_train_config  # noqa: E402
+from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
 from posedreamer.training.nano_loop import batch_at, learning_rate  # noqa: E402
 from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
@@ -50,6 +57,8 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "denoiser": {
                 "channels": [8, 16], "attention": [False, True], "heads": [2, 2], "groups": 4,
                 "condition_channels": [4, 4, 8], "loop": times | loop,
+                "emphasis": {"noise_mean": 0.0, "noise_std": 1.0},
+                "finish": {"noise_mean": -1.0, "noise_std": 1.0, "person_weight": 3.0}, "finish_steps": 1,
             },
             "preview": {"columns": 2, "steps": 2},
         }
@@ -221,13 +230,31 @@ def test_learning_rate_rises_stays_and_falls():
     assert rates[4500] == pytest.approx(0.5 * loop.learning_rate) and 0 < rates[-1] < 0.01 * loop.learning_rate
 
 
-def test_noise_levels_are_log_normal(tmp_path):
-    config = tiny_config(tmp_path).denoiser.model_copy(update={"noise_mean": -0.5, "noise_std": 0.8})
+def test_noise_levels_are_log_normal():
+    emphasis = EmphasisConfig(noise_mean=-0.5, noise_std=0.8)
     alphas = build_scheduler().alphas_cumprod
-    times = draw_times(20000, alphas, config, torch.Generator().manual_seed(0))
+    times = draw_times(20000, alphas, emphasis, torch.Generator().manual_seed(0))
     levels = 0.5 * torch.log((1 - alphas[times]) / alphas[times])
     # four standard errors of 20,000 draws, and the grid of the scheduler's steps
     assert abs(levels.mean() + 0.5) < 0.03 and abs(levels.std() - 0.8) < 0.03
+
+
+def test_the_last_steps_have_the_emphasis_of_the_finish(tmp_path):
+    denoiser = tiny_config(tmp_path, steps=4).denoiser
+    means = [denoiser.emphasis_at(step).noise_mean for step in range(4)]
+    assert means == [0.0, 0.0, 0.0, -1.0]
+
+
+def test_the_head_weighs_most_and_the_mean_is_one():
+    body = load_body("open")
+    facing = replace(rest_parameters(), global_orient=np.array([np.pi, 0, 0]), transl=np.array([0, 0, 3.0]))
+    drawn = draw_label(body, facing, make_K(160.0, 128, 128), 128, 128)
+    condition = autoencoding.to_condition(draw_condition("xyz", body, drawn)[None])
+    weight = autoencoding.error_weight(condition, person_weight=1.0, head_weight=2.0)[0, 0].numpy()
+    assert weight.mean() == pytest.approx(1.0)
+    parts = part_map(body, drawn.raster)
+    means = [(weight[parts == SMPLX_JOINTS.index(name)] / weight[0, 0]).mean() for name in ("head", "spine3")]
+    assert means[0] == pytest.approx(4.0, abs=0.05) and means[1] == pytest.approx(2.0, abs=1e-3)
 
 
 def test_config_refuses_unknown_keys(tmp_path):

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 TIMEOUT_S = 240
 VICTIMS = ("MapWorker", "driver", "raylet", "MapWorker", "driver")
@@ -50,21 +51,22 @@ def find(process: subprocess.Popen[bytes], name: str) -> psutil.Process | None:
     return None
 
 
-def wait_for(process: subprocess.Popen[bytes], name: str) -> psutil.Process:
+def moments(process: subprocess.Popen[bytes], run_dir: Path) -> Iterator[None]:
+    """Every 50 ms while the run works; if it ends, or after TIMEOUT_S, the test fails and shows the end of its log."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        yield
+        time.sleep(0.05)
+    pytest.fail(run_dir.with_suffix(".log").read_text()[-3000:])
+
+
+def wait_for(process: subprocess.Popen[bytes], run_dir: Path, name: str) -> psutil.Process:
     """A process below the run by a part of its command; between two rounds there are no actors for a while."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while (found := find(process, name)) is None:
-        assert process.poll() is None and time.monotonic() < deadline, f"no {name} to kill"
-        time.sleep(0.05)
-    return found
+    return next(found for _ in moments(process, run_dir) if (found := find(process, name)))
 
 
-def wait_for_shards(run_dir: Path, process: subprocess.Popen[bytes], count: int) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while len(list(run_dir.glob("shards/*.json"))) < count:
-        assert process.poll() is None, run_dir.with_suffix(".log").read_text()[-3000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def wait_for_shards(process: subprocess.Popen[bytes], run_dir: Path, count: int) -> None:
+    next(True for _ in moments(process, run_dir) if len(list(run_dir.glob("shards/*.json"))) >= count)
 
 
 def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[bytes]], pause_s: float, seed: int) -> None:
@@ -76,13 +78,13 @@ def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[byte
     rng = np.random.default_rng(seed)
     for kill, victim in enumerate(VICTIMS):
         process = start_run()
-        wait_for_shards(run_dir, process, kill + 1)
+        wait_for_shards(process, run_dir, kill + 1)
         time.sleep(float(rng.uniform(0.0, pause_s)))
         workers = descendants(process)
-        target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, victim)
+        target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, run_dir, victim)
         os.kill(target.pid, signal.SIGKILL)
         if victim == "MapWorker":
-            wait_for_shards(run_dir, process, kill + 2)
+            wait_for_shards(process, run_dir, kill + 2)
             process.kill()
         process.wait(TIMEOUT_S)
         assert process.returncode != 0

@@ -1,16 +1,15 @@
 """The embedded default itself, killed five times: `pytest -m long`. tests/test_factory.py does the same on stages of no cost."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import POSEDREAMER, ROOT
 from killing import content, finish, kill_five_times, start
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.verify import verify_run
 
-ROOT = Path(__file__).parents[1]
 SETS = [
     "shard_size=4", "samples=1000", "rounds.max_shards=10", "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6",
     "generator.batch_size=4", "reference.renders=32",
@@ -22,8 +21,7 @@ def run(run_dir: Path, actors: int = 1) -> subprocess.Popen[bytes]:
         f"{stage}: {{actors: {actors}, cpus: 0.25}}" for stage in ("sampling", "generation", "mining", "filtering")
     )
     sets = [f"--set={item}" for item in (*SETS, f"engine={{{engine}}}")]
-    entry = str(Path(sys.executable).with_name("posedreamer"))
-    command = [entry, "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *sets]
+    command = [POSEDREAMER, "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *sets]
     return start(command, run_dir, cwd=ROOT)
 
 

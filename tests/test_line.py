@@ -1,21 +1,18 @@
 """End to end: the embedded default through the command line, then everything a user does with the run."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import ROOT, posedreamer
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.verify import verify_run
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [
     pytest.mark.slow,
     # webdataset leaves the tars it read for the garbage collector to close.
@@ -27,19 +24,6 @@ SMALL = [
     "generator.steps=8",
 ]  # fmt: skip
 SETS = [part for override in SMALL for part in ("--set", override)]
-
-
-def posedreamer(*arguments: str, expect: int = 0) -> str:
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("posedreamer")), *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == expect, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 def python_blocks() -> list[str]:

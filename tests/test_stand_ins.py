@@ -1,18 +1,15 @@
 """The production configs run the whole line, on tiny random pipelines of the classes that their models have."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import posedreamer
 from tiny_models import save_tiny
 
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 # What a laptop lacks: the licensed body, the motions, the GPUs, and the hours.
 SMALL = [
@@ -30,20 +27,9 @@ def test_production_config_runs_the_whole_line(config: str, xl: bool, tmp_path: 
     model = save_tiny(tmp_path / "model", xl=xl, plain=True)
     sets = [*SMALL, f"generator.model={model}", f"generator.controlnet={model}-controlnet"]
     out = tmp_path / "run"
-    for command in (
-        ["generate", "--config", f"configs/{config}.yaml", "--out", str(out), *(f"--set={item}" for item in sets)],
-        ["verify", str(out)],
-    ):
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("posedreamer")), *command],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "100 % true" in done.stdout
+    sets = [part for item in sets for part in ("--set", item)]
+    posedreamer("generate", "--config", f"configs/{config}.yaml", "--out", str(out), *sets)
+    assert "100 % true" in posedreamer("verify", str(out))
     rows = read_index(out).to_pylist()
     # A random model shows no person: every picture is judged, and refused with a reason.
     assert len(rows) == 4 and {row["round"] for row in rows} == {0, 1}

@@ -19,9 +19,11 @@ from posedreamer.training.nano_config import AutoencoderConfig, DenoiserConfig, 
 torchvision_shim.install()
 
 MODULES = ("unet", "controlnet", "text_encoder")  # trained together; the autoencoder is trained before
-
-
 PATCH_CHANNELS = 12  # of the encoder: a 2 x 2 square of colours; the next convolution makes patches of 4 x 4 of it
+WORD_DEVIATION = 0.4  # of the token embeddings at the start; CLIP's 0.02 is as quiet as its positions
+POOLING_HEADS = 4  # of the attention that pools the text for the embedding of the time step
+ADDED = (".attentions.", "add_embedding.")  # what `start_from` may add to a pipeline
+SILENT = ("attentions.0.proj_out", "attentions.1.proj_out", "add_embedding.norm2")  # the last layers of those
 
 
 def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
@@ -36,13 +38,6 @@ def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
         latent_channels=config.latent_channels,
         scaling_factor=1.0,
     )
-
-
-POOLING_HEADS = 4
-ADDED = (".attentions.", "add_embedding.")  # what `start_from` may add to a pipeline
-SILENT = ("attentions.0.proj_out", "attentions.1.proj_out", "add_embedding.norm2")  # the last layers of those
-
-WORD_DEVIATION = 0.4  # of the token embeddings at the start; CLIP's 0.02 is as quiet as its positions
 
 
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:

@@ -40,7 +40,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if stage not in ("autoencoder", "denoiser", "all"):
         raise typer.BadParameter(f"--stage: expected autoencoder, denoiser or all, got {stage!r}")
-    settings = load_train_config(config, dict(item.split("=", 1) for item in override))
+    settings = load_train_config(config, override)
     torch.set_num_threads(settings.threads)
 
     pictures = load_pictures(settings.data)

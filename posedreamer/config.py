@@ -9,18 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
+from posedreamer.strict import Positive, PositiveFloat, Share, Strict, read_yaml
+
 ConditionKind = Literal["xyz", "depth", "normals", "parts", "openpose"]
 Split = Literal["train", "held_out", "all"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ImageConfig(Strict):
@@ -270,32 +264,5 @@ class Config(Strict):
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config of a YAML file with `a.b=value` overrides (values are YAML) applied in order.
-
-    Errors name the file and the field: unknown key, wrong type, impossible value, malformed override.
-    """
-    if not path.is_file():
-        raise ValueError(f"config: no such file: {path}")
-    raw = yaml.safe_load(path.read_text())
-    if not isinstance(raw, dict):
-        raise ValueError(f"config {path}: expected a mapping of fields, got {type(raw).__name__}")
-    for override in overrides:
-        _apply_override(raw, override)
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
-        raise ValueError("\n  ".join([f"config {path}:", *lines])) from None
-
-
-def _apply_override(raw: dict[str, Any], override: str) -> None:
-    dotted, separator, text = override.partition("=")
-    if not (separator and dotted):
-        raise ValueError(f"override {override!r}: expected a.b=value")
-    *parents, last = dotted.split(".")
-    node = raw
-    for name in parents:
-        node = node.setdefault(name, {})
-        if not isinstance(node, dict):
-            raise ValueError(f"override {override!r}: {name} is no block of fields")
-    node[last] = yaml.safe_load(text)
+    """The config of a YAML file with `a.b=value` overrides; errors as in `read_yaml`."""
+    return read_yaml(Config, path, overrides)

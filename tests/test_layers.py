@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "posedreamer"
 LAYERS: list[set[str]] = [
-    {"torchvision_shim", "sample", "seeds", "config", "geometry"},
+    {"torchvision_shim", "sample", "seeds", "strict", "config", "geometry"},
     {"bodies", "rendering", "metrics"},
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
@@ -17,6 +17,7 @@ LAYERS: list[set[str]] = [
 ]
 # Within a layer these pairs are allowed: one is built on the other.
 NEIGHBOURS = {
+    ("config", "strict"),
     ("rendering", "bodies"),
     ("factory", "planning"),
     ("factory", "watch"),

@@ -1,12 +1,12 @@
 """The settings of the nano generator's training: strict, frozen models over configs/train_nano.yaml."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from posedreamer.config import Positive, PositiveFloat, Share, Strict
+from posedreamer.strict import Positive, PositiveFloat, Share, Strict, read_yaml
 
 
 class LoopConfig(Strict):
@@ -118,16 +118,6 @@ class TrainNanoConfig(Strict):
     preview: PreviewConfig = PreviewConfig()
 
 
-def load_train_config(path: Path, overrides: dict[str, str] | None = None) -> TrainNanoConfig:
-    """The settings in a YAML file; `overrides` maps dotted names (denoiser.loop.steps) to YAML values."""
-    raw = yaml.safe_load(path.read_text())
-    for dotted, text in (overrides or {}).items():
-        *parents, last = dotted.split(".")
-        node = raw
-        for name in parents:
-            node = node.setdefault(name, {})
-        node[last] = yaml.safe_load(text)
-    try:
-        return TrainNanoConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ValueError(f"training config {path}:\n{error}") from None
+def load_train_config(path: Path, overrides: Sequence[str] = ()) -> TrainNanoConfig:
+    """The settings of a YAML file with `a.b=value` overrides; errors as in `read_yaml`."""
+    return read_yaml(TrainNanoConfig, path, overrides)

@@ -224,7 +224,7 @@ def test_every_picture_is_seen_once_an_epoch():
 
 
 def test_learning_rate_rises_stays_and_falls():
-    loop = load_train_config(CONFIG, {"denoiser.loop.steps": "5000", "denoiser.loop.decay_steps": "1000"}).denoiser.loop
+    loop = load_train_config(CONFIG, ["denoiser.loop.steps=5000", "denoiser.loop.decay_steps=1000"]).denoiser.loop
     rates = [learning_rate(step, loop) for step in range(loop.steps)]
     assert rates[0] < rates[50] < rates[loop.warmup_steps] == rates[3999] == loop.learning_rate
     assert rates[4500] == pytest.approx(0.5 * loop.learning_rate) and 0 < rates[-1] < 0.01 * loop.learning_rate
@@ -258,5 +258,5 @@ def test_the_head_weighs_most_and_the_mean_is_one():
 
 
 def test_config_refuses_unknown_keys(tmp_path):
-    with pytest.raises(ValueError, match="extra"):
-        load_train_config(CONFIG, {"denoiser.chanels": "[1]"})
+    with pytest.raises(ValueError, match="denoiser.chanels: Extra inputs are not permitted"):
+        load_train_config(CONFIG, ["denoiser.chanels=[1]"])

@@ -83,7 +83,7 @@ def main(run_dir: str, actors: int, pause: float) -> None:
     engine = EngineConfig(
         sampling=pool, generation=pool, mining=pool, filtering=pool, object_store_mb=100, stall_floor_s=120
     )
-    config = Config(name="fake", samples=12, shard_size=4, rounds=RoundsConfig(count=2), engine=engine)
+    config = Config(name="fake", samples=30, shard_size=4, rounds=RoundsConfig(count=2), engine=engine)
     line = Line(FakeSampling(pause), FakeGeneration(pause), FakeMining(pause), FakeFiltering(pause))
     outcome = run_line(
         config, run_dir, FAKE_BODY, lambda _: line, lambda stats, _: print("shard", stats.shard, flush=True)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,32 @@ def start(command: Sequence[str], run_dir: Path, cwd: Path | None = None) -> sub
         return subprocess.Popen(list(command), stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd)
 
 
+def log_of(run_dir: Path) -> str:
+    return run_dir.with_suffix(".log").read_text()[-3000:]
+
+
+@contextmanager
+def nothing_left(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """However the block ends, the run and all processes below it are dead afterwards."""
+    try:
+        yield
+    finally:
+        below = descendants(process)
+        process.kill()
+        for child in below:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        process.wait(TIMEOUT_S)
+
+
 def finish(process: subprocess.Popen[bytes], run_dir: Path) -> None:
-    assert process.wait(TIMEOUT_S) == 0, run_dir.with_suffix(".log").read_text()[-3000:]
+    """Waits for the end of the run, which has to be a good one."""
+    with nothing_left(process):
+        try:
+            status = process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            status = None
+        assert status == 0, log_of(run_dir)
 
 
 def content(run_dir: Path) -> dict[str, str]:
@@ -57,7 +82,7 @@ def moments(process: subprocess.Popen[bytes], run_dir: Path) -> Iterator[None]:
     while process.poll() is None and time.monotonic() < deadline:
         yield
         time.sleep(0.05)
-    pytest.fail(run_dir.with_suffix(".log").read_text()[-3000:])
+    pytest.fail(log_of(run_dir))
 
 
 def wait_for(process: subprocess.Popen[bytes], run_dir: Path, name: str) -> psutil.Process:
@@ -65,27 +90,33 @@ def wait_for(process: subprocess.Popen[bytes], run_dir: Path, name: str) -> psut
     return next(found for _ in moments(process, run_dir) if (found := find(process, name)))
 
 
+def shards_in(run_dir: Path) -> int:
+    return len(list(run_dir.glob("shards/*.json")))
+
+
 def wait_for_shards(process: subprocess.Popen[bytes], run_dir: Path, count: int) -> None:
-    next(True for _ in moments(process, run_dir) if len(list(run_dir.glob("shards/*.json"))) >= count)
+    next(True for _ in moments(process, run_dir) if shards_in(run_dir) >= count)
 
 
 def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[bytes]], pause_s: float, seed: int) -> None:
-    """Five unfinished runs, each ended by SIGKILL at a random moment up to `pause_s` after its next shard.
+    """Five unfinished runs, each ended by SIGKILL at a random moment up to `pause_s` after the first shard that it wrote.
 
     An actor, the driver, the raylet, an actor and the driver are killed. An actor is started again by Ray: the run has to
-    write one more shard before its driver is killed too. At least eight shards are needed.
+    write one more shard before its driver is killed too. So the run needs seven shards, and as many as are made in the pauses.
     """
     rng = np.random.default_rng(seed)
-    for kill, victim in enumerate(VICTIMS):
+    for victim in VICTIMS:
+        written = shards_in(run_dir)
         process = start_run()
-        wait_for_shards(process, run_dir, kill + 1)
-        time.sleep(float(rng.uniform(0.0, pause_s)))
-        workers = descendants(process)
-        target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, run_dir, victim)
-        os.kill(target.pid, signal.SIGKILL)
-        if victim == "MapWorker":
-            wait_for_shards(process, run_dir, kill + 2)
-            process.kill()
-        process.wait(TIMEOUT_S)
-        assert process.returncode != 0
-        psutil.wait_procs(workers, timeout=30)
+        with nothing_left(process):
+            wait_for_shards(process, run_dir, written + 1)
+            time.sleep(float(rng.uniform(0.0, pause_s)))
+            workers = descendants(process)
+            target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, run_dir, victim)
+            written = shards_in(run_dir)
+            os.kill(target.pid, signal.SIGKILL)
+            if victim == "MapWorker":
+                wait_for_shards(process, run_dir, written + 1)
+                process.kill()
+            assert process.wait(TIMEOUT_S) != 0, log_of(run_dir)
+            psutil.wait_procs(workers, timeout=30)

@@ -38,7 +38,7 @@ def test_two_actors_a_stage_make_the_same_bytes(tmp_path: Path, undisturbed: Pat
 @pytest.mark.slow
 def test_killed_five_times_and_resumed_it_makes_the_same_bytes(tmp_path: Path, undisturbed: Path) -> None:
     run_dir = tmp_path / "run"
-    kill_five_times(run_dir, lambda: run(run_dir, pause=0.1), pause_s=0.3, seed=5)
+    kill_five_times(run_dir, lambda: run(run_dir, pause=0.2), pause_s=0.3, seed=5)
     finish(run(run_dir), run_dir)
     assert content(run_dir) == content(undisturbed)
 

@@ -1,4 +1,4 @@
-"""The embedded default itself, killed five times: `pytest -m long`. tests/test_factory.py does the same on stages of no cost."""
+"""The embedded default itself, killed five times: `make test-long`. tests/test_factory.py does the same on stages of no cost."""
 
 import subprocess
 from pathlib import Path
@@ -11,8 +11,8 @@ from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.verify import verify_run
 
 SETS = [
-    "shard_size=4", "samples=1000", "rounds.max_shards=10", "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6",
-    "generator.batch_size=4", "reference.renders=32",
+    "shard_size=4", "samples=1000", "rounds={first_share: 0.012, max_shards: 16}",
+    "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6", "generator.batch_size=4", "reference.renders=32",
 ]  # fmt: skip
 
 
@@ -35,7 +35,8 @@ def test_killed_or_on_two_actors_the_line_makes_the_same_bytes(tmp_path: Path) -
     finish(run(killed), killed)
     finish(run(doubled, actors=2), doubled)
     expected = content(undisturbed)
-    assert sum(name.endswith(".tar") for name in expected) >= 10
+    assert sum(name.startswith("shards/") and name.endswith(".tar") for name in expected) == 16
+    assert any(name.startswith("curriculum/") for name in expected)
     assert content(killed) == expected
     assert content(doubled) == expected
     assert verify_run(killed, load_body()).is_true

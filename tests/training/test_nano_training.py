@@ -258,5 +258,5 @@ def test_the_head_weighs_most_and_the_mean_is_one():
 
 
 def test_config_refuses_unknown_keys(tmp_path):
-    with pytest.raises(ValueError, match="denoiser.chanels: Extra inputs are not permitted"):
+    with pytest.raises(ValueError, match=r"denoiser\.chanels: Extra inputs are not permitted"):
         load_train_config(CONFIG, ["denoiser.chanels=[1]"])

@@ -16,7 +16,13 @@ import typer
 
 from posedreamer.training.nano_config import load_train_config
 from posedreamer.training.nano_data import CHUNK_SIZE
-from posedreamer.training.nano_run import PictureSet, train_autoencoder, train_denoiser
+from posedreamer.training.nano_run import (
+    PictureSet,
+    record_config,
+    train_autoencoder,
+    train_denoiser,
+    trained_before,
+)
 
 
 def load_pictures(folder: Path) -> PictureSet:
@@ -42,6 +48,8 @@ def main(
         raise typer.BadParameter(f"--stage: expected autoencoder, denoiser or all, got {stage!r}")
     settings = load_train_config(config, override)
     torch.set_num_threads(settings.threads)
+    trained_before(settings)  # a start that is of no use is refused before hours of work
+    record_config(settings, out)
 
     pictures = load_pictures(settings.data)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from posedreamer.strict import Positive, PositiveFloat, Share, Strict, read_yaml
 
@@ -87,17 +87,24 @@ class DenoiserConfig(Strict):
     finish_steps: Annotated[int, Field(ge=0)]
     loop: LoopConfig
 
+    @model_validator(mode="after")
+    def _finish_is_a_part(self) -> "DenoiserConfig":
+        if self.finish_steps > self.loop.steps:
+            raise ValueError(f"finish_steps ({self.finish_steps}) must not exceed loop.steps ({self.loop.steps})")
+        return self
+
     def emphasis_at(self, step: int) -> EmphasisConfig:
         """What step number `step` attends to."""
         return self.finish if step >= self.loop.steps - self.finish_steps else self.emphasis
 
 
 class PreviewConfig(Strict):
-    """How sample grids are drawn, and what the exported model recommends."""
+    """How sample grids are drawn, as in `config.GeneratorConfig`."""
 
     columns: Positive = 8
-    steps: Positive = 14
+    steps: Positive = 16
     guidance: PositiveFloat = 2.0
+    controlnet_scale: PositiveFloat = 1.0
 
 
 class TrainNanoConfig(Strict):

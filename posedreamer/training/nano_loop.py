@@ -56,6 +56,8 @@ def train(
     if checkpoint is not None and not resume:
         raise ValueError(f"train {stage}: {checkpoint} exists; resume it, or choose another folder")
     progress = load_checkpoint(checkpoint, modules, averages, optimizer) if checkpoint else Progress(0, [])
+    if progress.step > config.steps:
+        raise ValueError(f"train {stage}: {checkpoint} has more steps than the {config.steps} asked for")
     losses, started, first = progress.losses, time.monotonic(), progress.step
     replicas = [modules, *(_replica(modules) for _ in range(threads - 1))]
     with ThreadPoolExecutor(threads) as pool:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from posedreamer import torchvision_shim
+from posedreamer.stages.generation.diffusers_backend import FACTS
 from posedreamer.training.nano_config import AutoencoderConfig, DenoiserConfig, TextConfig
 
 torchvision_shim.install()
@@ -22,8 +23,6 @@ MODULES = ("unet", "controlnet", "text_encoder")  # trained together; the autoen
 PATCH_CHANNELS = 12  # of the encoder: a 2 x 2 square of colours; the next convolution makes patches of 4 x 4 of it
 WORD_DEVIATION = 0.4  # of the token embeddings at the start; CLIP's 0.02 is as quiet as its positions
 POOLING_HEADS = 4  # of the attention that pools the text for the embedding of the time step
-ADDED = (".attentions.", "add_embedding.")  # what `start_from` may add to a pipeline
-SILENT = ("attentions.0.proj_out", "attentions.1.proj_out", "add_embedding.norm2")  # the last layers of those
 
 
 def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
@@ -112,21 +111,26 @@ def build_denoiser(
 def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:
     """Copies the weights of an exported pipeline (any of MODULES, or `vae`) into the modules.
 
-    Attention and pooled text that the pipeline lacks are added silent: their last layer starts at zero, so the modules first
-    compute what the pipeline did. Any other difference in names or shapes raises ValueError.
+    Attention that the pipeline lacks is added silent: its last layer starts at zero, so the modules first compute what the
+    pipeline did. Any other difference in names or shapes raises ValueError.
     """
     for name, module in modules.items():
-        path = next((folder / name).glob("*.safetensors"), None)
+        path = min((folder / name).glob("*.safetensors"), default=None)
         if path is None:
             raise ValueError(f"train_nano: no weights of {name} in {folder}; expected {name}/*.safetensors")
         found, own = load_file(path), module.state_dict()
-        missing = {key for key in own if key not in found}
-        silent = {key for key in missing if key.rpartition(".")[0].endswith(SILENT)}
-        strange = [key for key in missing if not any(part in key for part in ADDED)]
-        strange += [key for key in found if key not in own or found[key].shape != own[key].shape]
+        added = {key for key in own.keys() - found.keys() if ".attentions." in key}
+        shapes = [
+            {key: tuple(tensor.shape) for key, tensor in state.items() if key not in added} for state in (found, own)
+        ]
+        strange = sorted({key for key, _ in shapes[0].items() ^ shapes[1].items()})
         if strange:
-            raise ValueError(f"train_nano: {path} is no start for this config: {', '.join(sorted(strange)[:5])} differ")
-        module.load_state_dict(own | found | {key: torch.zeros_like(own[key]) for key in silent})
+            there, expected = ([f"{key} {shape.get(key)}" for key in strange[:5]] for shape in shapes)
+            raise ValueError(
+                f"train_nano: {path} is no start for this config: {', '.join(there)}; expected {', '.join(expected)}"
+            )
+        silent = {key: torch.zeros_like(own[key]) for key in added if ".proj_out." in key}
+        module.load_state_dict(own | found | silent)
 
 
 def build_scheduler() -> Any:
@@ -176,4 +180,4 @@ def save_pipeline(pipeline: Any, folder: Path, facts: Mapping[str, Any]) -> None
     config = json.loads(config_path.read_text())
     config["dtype"] = "float32"
     config_path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    (folder / "posedreamer.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    (folder / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")

@@ -1,7 +1,8 @@
 """The two stages of the nano generator's training in order, with their previews and exports: what train_nano.py runs.
 
-Folder of a run: `autoencoder/` and `denoiser/` hold checkpoints, `previews/` sample grids and loss curves, `export` links to
-the newest exported pipeline (averaged weights, float16). The link is swapped in one step, so a reader never sees half of one.
+Folder of a run: `config.json` is what it was last started with, `autoencoder/` and `denoiser/` hold checkpoints, `previews/`
+sample grids and loss curves, `export` links to the newest exported pipeline (averaged weights, float16). The link is swapped
+in one step, so a reader never sees half of one.
 """
 
 import copy
@@ -20,6 +21,7 @@ from torch import nn
 
 from posedreamer.rendering.conditions import condition_renderer_id
 from posedreamer.seeds import seed_for
+from posedreamer.stages.generation.diffusers_backend import FACTS, check_condition
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
 from posedreamer.training.nano_config import TrainNanoConfig
@@ -37,6 +39,7 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
+FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 FITTED = 2048  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
 
 
@@ -46,6 +49,31 @@ class PictureSet(NamedTuple):
     images: UInt8[np.ndarray, "count h w 3"]
     conditions: UInt8[np.ndarray, "count h w 3"]
     prompts: Sequence[str]
+
+
+def record_config(config: TrainNanoConfig, out: Path) -> None:
+    """Writes `config.json`. A run that is gone on with other data, seed, start or size of pictures raises ValueError."""
+    path = out / "config.json"
+    content = config.model_dump(mode="json")
+    if path.is_file():
+        found = json.loads(path.read_text())
+        differing = [f"{key} {found[key]!r}, not {content[key]!r}" for key in FIXED if found[key] != content[key]]
+        if differing:
+            raise ValueError(f"train_nano: {out} was begun with {'; '.join(differing)}; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def trained_before(config: TrainNanoConfig) -> dict[str, int]:
+    """Steps and pictures that the start has seen. One without facts, or made for other maps, raises ValueError."""
+    if config.start is None:
+        return {"trained_steps": 0, "trained_pictures": 0}
+    path = config.start / FACTS
+    if not path.is_file():
+        raise ValueError(f"train_nano: {path} is missing; a start is a pipeline that train_nano exported")
+    check_condition(config.start, "xyz")
+    facts = json.loads(path.read_text())
+    return {key: facts[key] for key in ("trained_steps", "trained_pictures")}
 
 
 def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
@@ -134,16 +162,14 @@ def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None
     """
     folder = out / "exports" / f"{step:07d}"
     shutil.rmtree(folder, ignore_errors=True)
-    before = json.loads((config.start / "posedreamer.json").read_text()) if config.start else {}
+    before = trained_before(config)
     facts = {
         "name": "nano",
         "condition_kind": "xyz",
         "condition_renderer": condition_renderer_id("xyz"),
         "image_size": config.image_size,
-        "steps": config.preview.steps,
-        "guidance": config.preview.guidance,
-        "trained_steps": before.get("trained_steps", 0) + step,
-        "trained_pictures": before.get("trained_pictures", 0) + step * config.denoiser.loop.batch_size,
+        "trained_steps": before["trained_steps"] + step,
+        "trained_pictures": before["trained_pictures"] + step * config.denoiser.loop.batch_size,
     }
     save_pipeline(pipeline, folder, facts)
     link = out / "export.new"
@@ -179,6 +205,7 @@ def _preview_rows(pipeline: Any, config: TrainNanoConfig, pictures: PictureSet) 
             image=autoencoding.to_condition(pictures.conditions[part]),
             num_inference_steps=config.preview.steps,
             guidance_scale=config.preview.guidance,
+            controlnet_conditioning_scale=config.preview.controlnet_scale,
             generator=[torch.Generator().manual_seed(k) for k in range(columns)],
             output_type="np",
         ).images

@@ -26,7 +26,13 @@ from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, lo
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
 from posedreamer.training.nano_loop import batch_at, learning_rate  # noqa: E402
 from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
-from posedreamer.training.nano_run import PictureSet, train_autoencoder, train_denoiser  # noqa: E402
+from posedreamer.training.nano_run import (  # noqa: E402
+    PictureSet,
+    record_config,
+    train_autoencoder,
+    train_denoiser,
+    trained_before,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -130,6 +136,20 @@ def test_a_folder_with_a_checkpoint_is_not_overwritten(trained):
         train_autoencoder(tiny_config(out), random_pictures(), out, resume=False)
 
 
+def test_fewer_steps_than_are_done_are_refused(trained):
+    out, _ = trained
+    with pytest.raises(ValueError, match=r"checkpoint-0000004 has more steps than the 3 asked for"):
+        train_denoiser(tiny_config(out, steps=3), random_pictures(), out, resume=True)
+
+
+def test_a_run_goes_on_with_its_own_seed_and_data(tmp_path):
+    config = tiny_config(tmp_path)
+    record_config(config, tmp_path / "run")
+    record_config(tiny_config(tmp_path, steps=9), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"begun with seed 3, not 4"):
+        record_config(config.model_copy(update={"seed": 4}), tmp_path / "run")
+
+
 def test_checkpoints_hold_tensors_and_numbers_only(trained):
     out, _ = trained
     files = [path for path in out.rglob("*") if path.is_file()]
@@ -178,6 +198,19 @@ def test_a_start_goes_on_where_the_pipeline_was(trained, tmp_path):
     assert (facts["trained_steps"], facts["trained_pictures"]) == (4 + 1, 4 * 4 + 4)
 
 
+def test_a_start_without_facts_or_of_other_maps_is_refused(trained, tmp_path):
+    _, export = trained
+    start = tmp_path / "start"
+    config = tiny_config(tmp_path).model_copy(update={"start": start})
+    start.mkdir()
+    with pytest.raises(ValueError, match=r"posedreamer.json is missing"):
+        trained_before(config)
+    facts = json.loads((export / "posedreamer.json").read_text())
+    (start / "posedreamer.json").write_text(json.dumps(facts | {"condition_renderer": "xyz-v0-00000000"}))
+    with pytest.raises(ValueError, match="made for the condition xyz-v0"):
+        trained_before(config)
+
+
 def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):
     _, export = trained
     config = tiny_config(tmp_path).model_copy(update={"start": export})
@@ -186,7 +219,7 @@ def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):
     with pytest.raises(ValueError, match="no tokens for turquoise"):
         train_denoiser(config, strange, tmp_path, resume=False)
     wider = config.denoiser.model_copy(update={"channels": (8, 20)})
-    with pytest.raises(ValueError, match="is no start for this config"):
+    with pytest.raises(ValueError, match=r"is no start for this config: .*bias \(16,\), .*; expected .*bias \(20,\)"):
         train_denoiser(config.model_copy(update={"denoiser": wider}), random_pictures(), tmp_path, resume=False)
 
 
@@ -243,6 +276,8 @@ def test_the_last_steps_have_the_emphasis_of_the_finish(tmp_path):
     denoiser = tiny_config(tmp_path, steps=4).denoiser
     means = [denoiser.emphasis_at(step).noise_mean for step in range(4)]
     assert means == [0.0, 0.0, 0.0, -1.0]
+    with pytest.raises(ValueError, match=r"finish_steps \(1500\) must not exceed loop.steps \(1000\)"):
+        load_train_config(CONFIG, ["denoiser.loop.steps=1000", "denoiser.finish_steps=1500"])
 
 
 def test_the_head_weighs_most_and_the_mean_is_one():

@@ -44,7 +44,7 @@ def main() -> None:
     measures = {
         "bodies": parts.bodies,
         "maps": parts.maps,
-        "judge": parts.judge,
+        "judge": lambda: parts.judge(arguments.run_dir),
         "shards": lambda: parts.shards(arguments.run_dir),
         "whole": lambda: whole.whole(arguments.config, cores, arguments.shards_each),
     }

@@ -17,7 +17,6 @@ from posedreamer.storage.provenance import describe_body
 from posedreamer.storage.shard import write_shard
 
 STAGES = ("sampling", "generation", "mining", "filtering")
-IN_FLIGHT = 4  # shards that the pools and the queues between them hold
 BARE = "from benchmarks.whole import bare_shards; import sys; bare_shards(*sys.argv[1:])"
 
 
@@ -62,12 +61,14 @@ def run_bare(config_path: Path, processes: int, shards_each: int) -> tuple[float
 
 
 def run_ray(config: Config, num_shards: int) -> float:
-    """Shards a second while all stages are at work: IN_FLIGHT more shards are made before and after those that count.
+    """Shards a second while all stages are at work: as many as there are actors more are made before those that count, and after.
 
     (From the first finished shard to the last, the ones that were half done at the first would count as whole: 1.12.)
     """
     finished: list[float] = []
-    one_round = {"count": 1, "max_shards": num_shards + 2 * IN_FLIGHT}
+    pools = (config.engine.sampling, config.engine.generation, config.engine.mining, config.engine.filtering)
+    in_flight = sum(pool.actors for pool in pools)
+    one_round = {"count": 1, "max_shards": num_shards + 2 * in_flight}
     config = config.model_copy(update={"samples": 10**6, "rounds": config.rounds.model_copy(update=one_round)})
     with tempfile.TemporaryDirectory() as folder:
         run_line(
@@ -75,7 +76,9 @@ def run_ray(config: Config, num_shards: int) -> float:
             line_of_round=lambda round_index: make_line(config, folder, round_index),
             on_shard=lambda stats, is_new: finished.append(time.perf_counter()),
         )  # fmt: skip
-    return num_shards / (finished[IN_FLIGHT + num_shards - 1] - finished[IN_FLIGHT - 1])
+    if len(finished) != num_shards + 2 * in_flight:
+        raise RuntimeError(f"expected {num_shards + 2 * in_flight} shards of one round, got {len(finished)}")
+    return num_shards / (finished[in_flight + num_shards - 1] - finished[in_flight - 1])
 
 
 def whole(config_path: Path, cores: int, shards_each: int) -> Sequence[Row]:

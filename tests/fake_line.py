@@ -83,7 +83,9 @@ def main(run_dir: str, actors: int, pause: float) -> None:
     engine = EngineConfig(
         sampling=pool, generation=pool, mining=pool, filtering=pool, object_store_mb=100, stall_floor_s=120
     )
-    config = Config(name="fake", samples=30, shard_size=4, rounds=RoundsConfig(count=2), engine=engine)
+    # Two rounds, of 10 and 8 shards; every round starts its actors anew, which takes seconds.
+    rounds = RoundsConfig(count=2, first_share=0.2, max_shards=18)
+    config = Config(name="fake", samples=100, shard_size=4, rounds=rounds, engine=engine)
     line = Line(FakeSampling(pause), FakeGeneration(pause), FakeMining(pause), FakeFiltering(pause))
     outcome = run_line(
         config, run_dir, FAKE_BODY, lambda _: line, lambda stats, _: print("shard", stats.shard, flush=True)

@@ -27,6 +27,14 @@ def log_of(run_dir: Path) -> str:
     return run_dir.with_suffix(".log").read_text()[-3000:]
 
 
+def end(processes: Sequence[psutil.Process]) -> None:
+    """Kills what is left of them: Ray's own processes notice the death of their driver only after many seconds."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
 @contextmanager
 def nothing_left(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """However the block ends, the run and all processes below it are dead afterwards."""
@@ -35,9 +43,7 @@ def nothing_left(process: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         below = descendants(process)
         process.kill()
-        for child in below:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        end(below)
         process.wait(TIMEOUT_S)
 
 
@@ -119,4 +125,4 @@ def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[byte
                 wait_for_shards(process, run_dir, written + 1)
                 process.kill()
             assert process.wait(TIMEOUT_S) != 0, log_of(run_dir)
-            psutil.wait_procs(workers, timeout=30)
+            end(workers)

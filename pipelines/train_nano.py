@@ -25,15 +25,21 @@ from posedreamer.training.nano_run import (
 )
 
 
-def load_pictures(folder: Path) -> PictureSet:
-    """The finished chunks of a packed data set (pipelines/render_people.py); those that are still missing are left out."""
-    marks = sorted((folder / "chunks").glob("*.json"))
-    if not marks:
-        raise ValueError(f"train_nano: no finished chunk in {folder}; render the data set first")
+def load_pictures(folder: Path, count: int | None) -> PictureSet:
+    """The first `count` pictures of a packed data set (pipelines/render_people.py), or all; chunks that miss are a ValueError."""
+    if not (folder / "dataset.json").is_file():
+        raise ValueError(f"train_nano: no data set in {folder}; render it first")
+    there = json.loads((folder / "dataset.json").read_text())["count"]
+    count = there if count is None else count
+    if count > there:
+        raise ValueError(f"train_nano: {folder} has {there} pictures, expected at least {count}")
+    marks = [folder / "chunks" / f"{chunk:05d}.json" for chunk in range(-(-count // CHUNK_SIZE))]
+    missing = [mark.stem for mark in marks if not mark.is_file()]
+    if missing:
+        raise ValueError(f"train_nano: {folder} lacks the chunks {', '.join(missing[:8])}; render them first")
     images, maps = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("images", "xyz"))
-    rows = [np.arange(int(m.stem) * CHUNK_SIZE, min((int(m.stem) + 1) * CHUNK_SIZE, len(images))) for m in marks]
     prompts = [text for mark in marks for text in json.loads(mark.read_text())["prompts"]]
-    return PictureSet(images[np.concatenate(rows)], maps[np.concatenate(rows)], prompts)
+    return PictureSet(images[:count], maps[:count], prompts[:count])
 
 
 def main(
@@ -51,7 +57,7 @@ def main(
     trained_before(settings)  # a start that is of no use is refused before hours of work
     record_config(settings, out)
 
-    pictures = load_pictures(settings.data)
+    pictures = load_pictures(settings.data, settings.pictures)
 
     if stage in ("autoencoder", "all"):
         train_autoencoder(settings, pictures, out, resume)

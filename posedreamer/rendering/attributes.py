@@ -40,19 +40,29 @@ HAIR_COLORS: dict[str, Color] = {
     "gray": (138, 136, 134),
     "white": (224, 221, 214),
 }
-# Attribute value -> name of the garment in the wardrobe; None wears nothing there.
-HAIR_GARMENTS: dict[str, str | None] = {
-    "short": "hair_short",
-    "bob": "hair_bob",
-    "long": "hair_long",
-    "bun": "hair_bun",
-    "bald": None,
+# Attribute value -> the garments of the wardrobe that it may be, one of which is drawn: lengths and cuts vary unsaid.
+HAIR_GARMENTS: dict[str, tuple[str, ...]] = {
+    "short": ("hair_short", "hair_cropped"),
+    "bob": ("hair_bob",),
+    "long": ("hair_long",),
+    "bun": ("hair_bun",),
+    "ponytail": ("hair_ponytail",),
+    "afro": ("hair_afro",),
+    "bald": (),
 }
-TOP_GARMENTS = {"t-shirt": "t_shirt", "long-sleeve shirt": "long_sleeve_top", "tank top": "tank_top"}
-BOTTOM_GARMENTS = {"trousers": "trousers", "shorts": "shorts", "skirt": "skirt"}
-# Bottoms that are worn over the hem of the top.
-OVER_TOP = ("skirt",)
-SHOES_GARMENT = "shoes"
+TOP_GARMENTS: dict[str, tuple[str, ...]] = {
+    "t-shirt": ("t_shirt", "t_shirt_cap", "t_shirt_elbow"),
+    "long-sleeve shirt": ("long_sleeve_top", "sweater"),
+    "tank top": ("tank_top",),
+    "coat": ("coat",),
+}
+BOTTOM_GARMENTS: dict[str, tuple[str, ...]] = {
+    "trousers": ("trousers", "trousers_wide", "trousers_cropped", "leggings"),
+    "shorts": ("shorts", "shorts_short", "shorts_long"),
+    "skirt": ("skirt", "skirt_short"),
+}
+SHOES_GARMENTS: dict[str, tuple[str, ...]] = {"shoes": ("shoes",), "boots": ("boots",), "bare feet": ()}
+PATTERNS = ("plain", "striped", "checked", "dotted")
 SCENES = ("studio", "park", "street", "living room", "gym", "beach")
 
 VALUES: dict[str, tuple[str, ...]] = {
@@ -61,20 +71,29 @@ VALUES: dict[str, tuple[str, ...]] = {
     "hair_color": tuple(HAIR_COLORS),
     "top": tuple(TOP_GARMENTS),
     "top_color": tuple(CLOTH_COLORS),
+    "top_pattern": PATTERNS,
     "bottom": tuple(BOTTOM_GARMENTS),
     "bottom_color": tuple(CLOTH_COLORS),
+    "shoes": tuple(SHOES_GARMENTS),
     "shoes_color": ("white", "black", "gray", "red", "blue"),
     "scene": SCENES,
 }
+# What a record means that was written before there was the attribute.
+UNSAID = {"top_pattern": "plain", "shoes": "shoes"}
 
 
-def check_attributes(attributes: Mapping[str, str]) -> None:
-    """ValueError when an attribute is missing or its value is none of VALUES. Further attributes are free."""
+def complete(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes with what is UNSAID. ValueError when another is missing, or a value is none of VALUES.
+
+    Further attributes are free.
+    """
+    said = {**UNSAID, **attributes}
     for name, values in VALUES.items():
-        if name not in attributes:
+        if name not in said:
             raise ValueError(f"attributes: {name} is missing, expected one of {', '.join(values)}")
-        if attributes[name] not in values:
-            raise ValueError(f"attributes: {name} is {attributes[name]!r}, expected one of {', '.join(values)}")
+        if said[name] not in values:
+            raise ValueError(f"attributes: {name} is {said[name]!r}, expected one of {', '.join(values)}")
+    return said
 
 
 def draw_attributes(rng: np.random.Generator) -> dict[str, str]:

@@ -37,42 +37,64 @@ class Layer(NamedTuple):
     faces: Int[np.ndarray, "faces 3"]
 
 
-def make_outfit(
-    body: BodyModel,
-    wardrobe: Wardrobe,
-    garments: tuple[str, ...],
-    cover: dict[tuple[str, str], Bool[np.ndarray, " verts"]],
-) -> Outfit:
-    """The merged mesh of a body in these garments, listed from inside to outside. An unknown name is a ValueError.
+class Dresser:
+    """A body and its wardrobe, with what can be computed once: the cost is paid at a garment's first picture."""
 
-    cover: `is_covered` by (inner, outer) layer, filled here where it lacks a pair.
-    """
-    layers = rest_layers(body, wardrobe, garments)
-    faces, lift, start = [], [], 0
-    for depth, inner in enumerate(layers):
-        hidden = np.zeros(len(inner.vertices), dtype=bool)
-        for outer in layers[depth + 1 :]:
-            if (inner.name, outer.name) not in cover:
-                cover[inner.name, outer.name] = is_covered(inner, outer)
-            hidden |= cover[inner.name, outer.name]
-        faces.append(inner.faces[~hidden[inner.faces].all(axis=1)] + start)
-        lift.append(np.full(len(inner.vertices), LIFT_STEP * depth, dtype=np.float32))
-        start += len(inner.vertices)
-    return Outfit(np.concatenate(faces).astype(np.int32), np.concatenate(lift))
+    def __init__(self, body: BodyModel, wardrobe: Wardrobe) -> None:
+        self.body, self.wardrobe = body, wardrobe
+        self._rest = pose_body(body, rest_parameters())
+        self._layers: dict[str, Layer] = {}
+        self._cover: dict[tuple[str, str], Bool[np.ndarray, " verts"]] = {}
+        self._skin_paint: SkinPaint | None = None
+
+    def outfit(self, garments: tuple[str, ...]) -> Outfit:
+        """The merged mesh of the body in these garments, listed from inside to outside. An unknown name is a ValueError."""
+        layers = [self.layer(name) for name in ("skin", *garments)]
+        faces, lift, start = [], [], 0
+        for depth, inner in enumerate(layers):
+            hidden = np.zeros(len(inner.vertices), dtype=bool)
+            for outer in layers[depth + 1 :]:
+                hidden |= self._covered(inner, outer)
+            faces.append(inner.faces[~hidden[inner.faces].all(axis=1)] + start)
+            lift.append(np.full(len(inner.vertices), LIFT_STEP * depth, dtype=np.float32))
+            start += len(inner.vertices)
+        return Outfit(np.concatenate(faces).astype(np.int32), np.concatenate(lift))
+
+    def layer(self, name: str) -> Layer:
+        """A garment, or the `skin`, on the mean body in the T-pose. An unknown name is a ValueError."""
+        if name not in self._layers:
+            if name == "skin":
+                vertices, faces = self._rest.vertices, self.body.faces
+            elif name in self.wardrobe.garments:
+                garment = self.wardrobe.garments[name]
+                vertices, faces = pose_garment(garment, rest_parameters(), self._rest), garment.faces
+            else:
+                raise ValueError(f"wardrobe has no {name}; it has {', '.join(sorted(self.wardrobe.garments))}")
+            self._layers[name] = Layer(name, vertices, vertex_normals(vertices, faces), faces)
+        return self._layers[name]
+
+    def skin_paint(self) -> "SkinPaint":
+        """Where lips, brows and eyes are."""
+        if self._skin_paint is None:
+            self._skin_paint = make_skin_paint(self.body)
+        return self._skin_paint
+
+    def _covered(self, inner: Layer, outer: Layer) -> Bool[np.ndarray, " verts"]:
+        key = (inner.name, outer.name)
+        if key not in self._cover:
+            self._cover[key] = is_covered(inner, outer)
+        return self._cover[key]
 
 
-def rest_layers(body: BodyModel, wardrobe: Wardrobe, garments: tuple[str, ...]) -> list[Layer]:
-    """Skin and garments of the mean body in the T-pose."""
-    unknown = [name for name in garments if name not in wardrobe.garments]
-    if unknown:
-        raise ValueError(f"wardrobe has no {', '.join(unknown)}; it has {', '.join(sorted(wardrobe.garments))}")
-    parameters = rest_parameters()
-    rest = pose_body(body, parameters)
-    meshes = {"skin": (rest.vertices, body.faces)}
-    for name in garments:
-        garment = wardrobe.garments[name]
-        meshes[name] = (pose_garment(garment, parameters, rest), garment.faces)
-    return [Layer(name, vertices, vertex_normals(vertices, faces), faces) for name, (vertices, faces) in meshes.items()]
+_dressers: dict[tuple[int, int], Dresser] = {}
+
+
+def dresser_for(body: BodyModel, wardrobe: Wardrobe) -> Dresser:
+    """The Dresser of this very body and wardrobe, made once a process."""
+    key = (id(body), id(wardrobe))
+    if key not in _dressers:
+        _dressers[key] = Dresser(body, wardrobe)  # holds both, so their ids stay theirs
+    return _dressers[key]
 
 
 def is_covered(inner: Layer, outer: Layer) -> Bool[np.ndarray, " verts"]:

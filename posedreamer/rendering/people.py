@@ -9,18 +9,20 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Float, Float32, Int32, UInt8
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import PosedBody, pose_body
 from posedreamer.bodies.wardrobe import Wardrobe, pose_garment
 from posedreamer.rendering import attributes as looks
 from posedreamer.rendering.canvas import look
-from posedreamer.rendering.dressing import Outfit, SkinPaint, make_outfit, make_skin_paint
+from posedreamer.rendering.dressing import Dresser, dresser_for
 from posedreamer.rendering.ground import contact, shadow_on_ground
+from posedreamer.rendering.patterns import Pattern, draw_pattern
+from posedreamer.rendering.photograph import out_of_focus, photograph
 from posedreamer.rendering.rasterizer import interpolate, rasterize, vertex_normals
 from posedreamer.rendering.scenes import draw_scene
-from posedreamer.rendering.shading import crevices, draw_sun_map, linear_to_srgb, shade, sunlit
+from posedreamer.rendering.shading import crevices, draw_sun_map, shade, sunlit
 from posedreamer.sample import BodyParameters
 
 # How much of the sun a shadow takes away from the ground: skylight fills it.
@@ -28,46 +30,19 @@ GROUND_SHADOW = 0.42
 CONTACT_SHADOW = 0.5
 
 
-class Dresser:
-    """A body and its wardrobe, with what can be computed once: the cost is paid at the first picture of each outfit."""
-
-    def __init__(self, body: BodyModel, wardrobe: Wardrobe) -> None:
-        self.body, self.wardrobe = body, wardrobe
-        self._outfits: dict[tuple[str, ...], Outfit] = {}
-        self._cover: dict[tuple[str, str], Bool[np.ndarray, " verts"]] = {}
-        self._skin_paint: SkinPaint | None = None
-
-    def outfit(self, garments: tuple[str, ...]) -> Outfit:
-        """The merged mesh of body and garments, from inside to outside."""
-        if garments not in self._outfits:
-            self._outfits[garments] = make_outfit(self.body, self.wardrobe, garments, self._cover)
-        return self._outfits[garments]
-
-    def skin_paint(self) -> SkinPaint:
-        """Where lips, brows and eyes are."""
-        if self._skin_paint is None:
-            self._skin_paint = make_skin_paint(self.body)
-        return self._skin_paint
-
-
 class DressedMesh(NamedTuple):
-    """Everything that is drawn, camera frame, metres. albedo: linear RGB of each vertex."""
+    """Everything that is drawn, camera frame, metres. albedo: linear RGB of each vertex.
+
+    printed: the part of the vertices that bears the pattern; cloth: those vertices in the T-pose, where the pattern is laid.
+    """
 
     vertices: Float32[np.ndarray, "verts 3"]
     faces: Int32[np.ndarray, "faces 3"]
     albedo: Float32[np.ndarray, "verts 3"]
     lift: Float32[np.ndarray, " verts"]
-
-
-_dressers: dict[tuple[int, int], Dresser] = {}
-
-
-def dresser_for(body: BodyModel, wardrobe: Wardrobe) -> Dresser:
-    """The Dresser of this very body and wardrobe, made once a process."""
-    key = (id(body), id(wardrobe))
-    if key not in _dressers:
-        _dressers[key] = Dresser(body, wardrobe)  # holds both, so their ids stay theirs
-    return _dressers[key]
+    printed: slice
+    cloth: Float32[np.ndarray, "printed 3"]
+    pattern: Pattern
 
 
 def render_person(
@@ -107,7 +82,7 @@ def draw_person(
     T_cam_from_world: Float[np.ndarray, "4 4"] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """`render_person` of a body that is posed already (from `pose_bodies`: one forward pass for many)."""
-    looks.check_attributes(attributes)
+    attributes = looks.complete(attributes)
     mesh = dress(dresser_for(body, wardrobe), posed, parameters_cam, attributes, rng)
     T_cam_from_world = _level_camera() if T_cam_from_world is None else np.asarray(T_cam_from_world, np.float64)
     foot = _foot(posed.vertices, T_cam_from_world)
@@ -117,18 +92,21 @@ def draw_person(
     shadow = GROUND_SHADOW * shadow_on_ground(sun_map, view.ground_points_cam)
     shadow += CONTACT_SHADOW * contact(mesh.vertices, view, T_cam_from_world, foot)
     shadow = np.clip(shadow, 0.0, 0.75) * view.ground
-    background = scene.background * (1.0 - shadow[..., None])
+    background = out_of_focus(scene.background * (1.0 - shadow[..., None]), view, rng)
 
     scaled_K = np.diag([supersample, supersample, 1.0]) @ K
     lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
     raster = rasterize(lifted, mesh.faces, scaled_K, width * supersample, height * supersample)
     normals = vertex_normals(mesh.vertices, mesh.faces)
     seen = raster.face_id >= 0
-    values = interpolate(raster, mesh.faces, np.concatenate([mesh.albedo, normals, mesh.vertices], axis=1))[seen]
+    print_place = np.zeros((len(mesh.vertices), 4), dtype=np.float32)
+    print_place[mesh.printed, :3], print_place[mesh.printed, 3] = mesh.cloth, 1.0
+    at_vertices = np.concatenate([mesh.albedo, normals, mesh.vertices, print_place], axis=1)
+    values = interpolate(raster, mesh.faces, at_vertices)[seen]
     openness = crevices(raster, seen, float(scaled_K[0, 0]))[seen]
     points = values[:, 6:9]
     color = shade(
-        values[:, :3],
+        mesh.pattern.applied(values[:, :3], values[:, 9:12], values[:, 12] > 0.99),
         values[:, 3:6],
         points,
         sunlit(sun_map, points, values[:, 3:6]),
@@ -141,7 +119,7 @@ def draw_person(
     foreground = foreground.reshape(height, supersample, width, supersample, 4)
     parts = [foreground[:, i, :, j] for i in range(supersample) for j in range(supersample)]
     foreground = sum(parts[1:], start=parts[0]) / supersample**2
-    return linear_to_srgb(foreground[..., :3] + background * (1.0 - foreground[..., 3:]))
+    return photograph(foreground[..., :3] + background * (1.0 - foreground[..., 3:]), rng)
 
 
 def dress(
@@ -151,29 +129,43 @@ def dress(
     attributes: Mapping[str, str],
     rng: np.random.Generator,
 ) -> DressedMesh:
-    """Body and garments as one mesh with its colours."""
-    bottom, top = looks.BOTTOM_GARMENTS[attributes["bottom"]], looks.TOP_GARMENTS[attributes["top"]]
-    # From inside to outside: a top hangs over trousers, and is tucked into a skirt.
-    order = ("shoes", "top", "bottom") if bottom in looks.OVER_TOP else ("shoes", "bottom", "top")
-    garments = {"shoes": looks.SHOES_GARMENT, "top": top, "bottom": bottom}
-    colors = {garments[part]: looks.jittered(looks.CLOTH_COLORS[attributes[f"{part}_color"]], rng) for part in order}
+    """Body and garments as one mesh with its colours. attributes: all of `attributes.VALUES`."""
+    garments = {
+        "shoes": _pick(looks.SHOES_GARMENTS[attributes["shoes"]], rng),
+        "bottom": _pick(looks.BOTTOM_GARMENTS[attributes["bottom"]], rng),
+        "top": _pick(looks.TOP_GARMENTS[attributes["top"]], rng),
+    }
+    # From inside to outside: a top hangs over trousers, and is tucked into a skirt; a coat is worn over everything.
+    if attributes["bottom"] == "skirt" and attributes["top"] != "coat":
+        garments["bottom"] = garments.pop("bottom")
+    cloth = {part: looks.jittered(looks.CLOTH_COLORS[attributes[f"{part}_color"]], rng) for part in garments}
+    colors = {name: cloth[part] for part, name in garments.items() if name is not None}
     hair_color = looks.jittered(looks.HAIR_COLORS[attributes["hair_color"]], rng)
-    hair = looks.HAIR_GARMENTS[attributes["hair_style"]]
+    hair = _pick(looks.HAIR_GARMENTS[attributes["hair_style"]], rng)
     if hair is not None:
         colors[hair] = hair_color
     skin = looks.jittered(looks.SKIN_COLORS[attributes["skin"]], rng, 0.7)
     outfit = dresser.outfit(tuple(colors))
-    vertices, albedo = [posed.vertices], [dresser.skin_paint().albedo(skin, hair_color, rng)]
+    vertices, albedo, first = [posed.vertices], [dresser.skin_paint().albedo(skin, hair_color, rng)], {}
     for name, color in colors.items():
         garment = dresser.wardrobe.garments[name]
+        first[name] = sum(len(part) for part in vertices)
         vertices.append(pose_garment(garment, parameters_cam, posed))
         albedo.append(garment.shade[:, None] * color.astype(np.float32))
+    top = dresser.layer(garments["top"]).vertices
     return DressedMesh(
         np.concatenate(vertices).astype(np.float32),
         outfit.faces,
         np.concatenate(albedo).astype(np.float32),
         outfit.lift,
+        slice(first[garments["top"]], first[garments["top"]] + len(top)),
+        top.astype(np.float32),
+        draw_pattern(attributes["top_pattern"], cloth["top"], rng),
     )
+
+
+def _pick(names: tuple[str, ...], rng: np.random.Generator) -> str | None:
+    return names[int(rng.integers(len(names)))] if names else None
 
 
 def _foot(vertices_cam: Float[np.ndarray, "verts 3"], T_cam_from_world: Float[np.ndarray, "4 4"]) -> np.ndarray:

@@ -93,7 +93,11 @@ def crevices(raster: Raster, mask: Bool[np.ndarray, "h w"], focal: float) -> Flo
     weight = mask.astype(np.float32)
     middle = float(np.median(raster.depth[mask])) if mask.any() else 1.0
     sigma = float(np.clip(focal * 0.05 / middle, 1.0, 24.0))
-    blurred = cv2.GaussianBlur(raster.depth, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+    # So wide a blur is as good at half the size, and four times quicker.
+    size, half = mask.shape[::-1], (mask.shape[1] // 2, mask.shape[0] // 2)
+    small = [cv2.resize(image, half, interpolation=cv2.INTER_AREA) for image in (raster.depth, weight)]
+    wide, near = (cv2.GaussianBlur(image, (0, 0), sigma / 2) for image in small)
+    blurred = cv2.resize(wide / np.maximum(near, 1e-3), size, interpolation=cv2.INTER_LINEAR)
     return 1.0 - 0.45 * np.clip((raster.depth - blurred) / 0.12, 0.0, 1.0) * weight
 
 

@@ -1,9 +1,8 @@
-"""The nano autoencoder: a fixed patch transform as encoder, a small trained decoder, and the latents of a whole data set.
+"""The nano autoencoder's loss, and the latents of a whole data set.
 
-The encoder gives the leading principal components of 4 x 4 patches, by plain convolutions. (A trained encoder with
-normalisation, AutoencoderKL, was still without colours after 8,000 pictures, and at full resolution it is what costs most.)
-Diffusion treats all latent channels alike, so their scales decide what it attends to: equal ones make unpredictable texture
-as loud as the body, natural ones nearly silence it. The components keep the square root of their natural scale.
+Encoder and decoder are trained together: colours, edges and features of the picture, with more weight on the body and its
+head; latents are kept near mean 0 and deviation 1, and a little noise is added to them, so that diffusion can work on them
+as they are and small errors of its own do not show. There is no Kullback-Leibler term and no discriminator.
 """
 
 from typing import Any
@@ -17,9 +16,9 @@ from torch import Tensor
 from posedreamer.seeds import generator_for
 from posedreamer.training.nano_config import AutoencoderConfig
 from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
+from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
-SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
 EDGE_WEIGHT = 1.0
 HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
@@ -50,28 +49,39 @@ def error_weight(
 
 
 def autoencoder_loss(
-    model: Any,
     images: UInt8[np.ndarray, "count h w 3"],
     conditions: UInt8[np.ndarray, "count h w 3"],
     config: AutoencoderConfig,
     seed: int,
+    precision: torch.dtype,
 ) -> LossAt:
-    """Absolute error of the decoder's colours and of their differences between neighbours, more on the body. float32."""
+    """Absolute error of colours and of their differences between neighbours, distance of features, spread of the latents."""
+    distance = PerceptualDistance() if config.perceptual_weight > 0 else None
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))[part]
         window = _window(images.shape[1], step, config, seed)
-        pictures = to_signed(images[(rows, *window)])
+        pictures = to_signed(images[(rows, *window)]).contiguous(memory_format=torch.channels_last)
         weight = error_weight(to_condition(conditions[(rows, *window)]), config.person_weight, config.head_weight)
-        with torch.no_grad():
-            latents = model.encode(pictures).latents
-        shape = (config.loop.batch_size, *latents.shape[1:])
+        cells = pictures.shape[2] // 2 ** (len(config.encoder_blocks) - 1)
+        shape = (config.loop.batch_size, config.latent_channels, cells, cells)
         noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part]
-        error = modules["decoder"](latents + config.noise * noise) - pictures
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            latents = modules["encoder"](pictures).float()
+            shown = modules["decoder"](latents + config.noise * noise)
+            features = distance(shown, pictures) if distance is not None else torch.zeros(())
+        error = shown.float() - pictures
         edges = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() + (error.diff(dim=3).abs() * weight[..., 1:]).mean()
-        return (error.abs() * weight).mean() + EDGE_WEIGHT * edges
+        colours = (error.abs() * weight).mean() + EDGE_WEIGHT * edges
+        return colours + config.perceptual_weight * features + config.spread_weight * spread(latents)
 
     return loss_at
+
+
+def spread(latents: Float[Tensor, "batch c cells_h cells_w"]) -> Float[Tensor, ""]:
+    """How far the channels are from mean 0 and deviation 1 over batch and cells: mean squares, summed; 0 at best."""
+    means, deviations = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    return means.square().mean() + (deviations - 1.0).square().mean()
 
 
 def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple[slice, slice]:
@@ -86,41 +96,6 @@ def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Te
     """Latents of all pictures, float16."""
     batches = range(0, len(images), 64)
     return torch.cat([model.encode(to_signed(images[k : k + 64])).latents.half() for k in batches])
-
-
-@torch.no_grad()
-def patch_transform(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[np.ndarray, " channels"]:
-    """Sets the encoder to the principal components of the pictures' 4 x 4 patches; returns the latents' deviations.
-
-    Latents are centred; deviations are the natural ones, over the largest, to the power of SCALE_EXPONENT.
-    """
-    layers = model.encoder.layers
-    channels = layers[-1].out_channels
-    colours = (to_signed(images) + 1.0) / 2.0
-    patches = F.pixel_unshuffle(colours, 4).permute(0, 2, 3, 1).flatten(0, 2).double()
-    mean = patches.mean(dim=0)
-    variances, axes = torch.linalg.eigh(torch.cov(patches.T))
-    deviations, axes = variances.flip(0)[:channels].sqrt(), axes.flip(1)[:, :channels]
-    # An eigenvector's sign is arbitrary: the largest entry is made positive.
-    axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
-    wished = (deviations / deviations[0]) ** SCALE_EXPONENT
-    rows = ((wished / deviations)[:, None] * axes.T).float()  # channels x (colour, y, x of the 4 x 4 patch)
-    for layer in layers:
-        layer.weight.zero_()
-    for colour in range(3):
-        layers[0].weight[colour, colour, 1, 1] = 1.0
-        for y, x in np.ndindex(2, 2):  # with stride 2 and padding 1, taps 1 and 2 of the kernel meet the square itself
-            layers[1].weight[4 * colour + 2 * y + x, colour, 1 + y, 1 + x] = 1.0
-    layers[0].bias.zero_()
-    patch = rows.reshape(
-        channels, 3, 2, 2, 2, 2
-    )  # channel, colour, upper/lower pair, y in it, left/right pair, x in it
-    for pair_y, pair_x in np.ndindex(2, 2):
-        taps = patch[:, :, pair_y, :, pair_x, :].reshape(channels, 12)
-        layers[2].weight[:channels, :, 1 + pair_y, 1 + pair_x] = taps
-    layers[3].weight[range(channels), range(channels), 1, 1] = 1.0
-    layers[3].bias.copy_(-(rows.double() @ mean).float())
-    return wished.numpy()
 
 
 @torch.no_grad()

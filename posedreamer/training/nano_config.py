@@ -29,22 +29,35 @@ class LoopConfig(Strict):
 
 
 class AutoencoderConfig(Strict):
-    """AutoencoderTiny, factor 4. The encoder is fixed: the leading principal components of 4 x 4 patches. The decoder is trained.
+    """AutoencoderTiny. Its factor is 2 for each pair of neighbours in encoder_blocks, from the picture down, and decoder_blocks, back.
 
-    width: channels of the decoder; blocks: residual blocks at a quarter, half and full resolution. noise: standard deviation
-    added to the latents while training. person_weight: extra weight of pixels on the body; head_weight: more of those on the
-    head. crop: side in pixels of the squares trained on; the last `whole_steps` see whole pictures, which are four times dearer.
+    width: channels everywhere but in the latents; the block lists are residual blocks at each resolution. noise: standard
+    deviation added to the latents in training, so that near latents show alike pictures. spread_weight: of the latents'
+    means from 0 and deviations from 1, as diffusion wants them. perceptual_weight: of the distance between features.
+    person_weight: extra weight of pixels on the body; head_weight: more of those on the head. crop: side in pixels of the
+    squares trained on; the last `whole_steps` see whole pictures.
     """
 
-    latent_channels: Annotated[int, Field(ge=1, le=12)] = 8
-    width: Positive = 32
-    blocks: tuple[int, int, int] = (2, 1, 0)
-    noise: PositiveFloat = 0.03
+    latent_channels: Positive = 8
+    width: Positive = 48
+    encoder_blocks: tuple[Annotated[int, Field(ge=0)], ...] = (0, 0, 1, 2)
+    decoder_blocks: tuple[Annotated[int, Field(ge=0)], ...] = (3, 2, 1, 0)
+    noise: PositiveFloat = 0.1
+    spread_weight: PositiveFloat = 0.05
+    perceptual_weight: Annotated[float, Field(ge=0.0)] = 0.1
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
-    head_weight: Annotated[float, Field(ge=0.0)] = 0.0
-    crop: Positive = 64
+    head_weight: Annotated[float, Field(ge=0.0)] = 2.0
+    crop: Positive = 128
     whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig
+
+    @model_validator(mode="after")
+    def _factors_agree(self) -> "AutoencoderConfig":
+        if len(self.encoder_blocks) != len(self.decoder_blocks):
+            raise ValueError(
+                f"encoder_blocks and decoder_blocks: got {len(self.encoder_blocks)} and {len(self.decoder_blocks)} resolutions"
+            )
+        return self
 
 
 class TextConfig(Strict):
@@ -108,15 +121,17 @@ class PreviewConfig(Strict):
 
 
 class TrainNanoConfig(Strict):
-    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32).
+    """All of it. data: folder of a packed data set, of which the first `pictures` are used, or all; precision: of the forward
+    passes (weights stay float32).
 
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: Path
+    pictures: Positive | None = None
     start: Path | None = None
-    image_size: Positive = 128
+    image_size: Positive = 256
     threads: Positive = 2
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     autoencoder: AutoencoderConfig

@@ -2,7 +2,7 @@
 
 A folder holds `images.npy` and `xyz.npy` (uint8, count x size x size x 3), `coco_keypoints.npy` (float32, count x 17 x 3: x, y,
 v as in the record), `mask_area.npy` (float32, pixels of the label's silhouette), `prompts.json` (list of texts),
-`attributes.json` (list of mappings) and `dataset.json` (what it was made with). It is written in chunks; each is a pure
+`attributes.json` (list of mappings), `tags.json` (list of lists: the pose's family first, then its names) and `dataset.json` (what it was made with). It is written in chunks; each is a pure
 function of (seed, split, size, chunk), and `chunks/00012.json`, written last, says that its rows are there. So a killed
 run goes on where it was, and any number of processes ends with the same data.
 """
@@ -24,8 +24,9 @@ from posedreamer.sample import BodyParameters, Prompt
 from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.library import load_library
 from posedreamer.stages.sampling.library_source import LibrarySource
+from posedreamer.stages.sampling.motion import MotionSource
 from posedreamer.stages.sampling.placing import draw_to_parameters
-from posedreamer.stages.sampling.prompts import NANO_PROMPTS, PromptGrammar
+from posedreamer.stages.sampling.prompts import PEOPLE_PROMPTS, PromptGrammar
 from posedreamer.stages.sampling.shapes import draw_betas
 from posedreamer.stages.sampling.sources import MixedSource, PoseSource
 from posedreamer.stages.sampling.splits import Split
@@ -53,15 +54,17 @@ class Batch(NamedTuple):
     coco_keypoints: Float32[np.ndarray, "batch 17 3"]
     mask_area: Float32[np.ndarray, " batch"]
     prompts: list[Prompt]
+    tags: list[tuple[str, ...]]
 
 
 def make_people_maker(body: BodyModel, wardrobe: Wardrobe, split: Split) -> PeopleMaker:
-    """Poses of the library: two thirds as the line draws them, one third mixed and shaken more, for variety."""
+    """Poses as the line draws them, and, for variety, some mixed and shaken more; a fifth are frames of the embedded clips."""
     hand_mean = body.get_buffer("hand_mean").numpy()
     plain = LibrarySource(load_library(), hand_mean, split=split)
     varied = LibrarySource(load_library(), hand_mean, split=split, interpolation=0.7, jitter=2.0)
-    source = MixedSource([plain, varied], [2.0, 1.0])
-    return PeopleMaker(body, wardrobe, source, PromptGrammar.from_yaml(NANO_PROMPTS), split)
+    clips = MotionSource("clips", hand_mean, split=split)
+    source = MixedSource([plain, varied, clips], [0.55, 0.25, 0.2])
+    return PeopleMaker(body, wardrobe, source, PromptGrammar.from_yaml(PEOPLE_PROMPTS), split)
 
 
 def render_batch(maker: PeopleMaker, seed: int, keys: list[str], size: int) -> Batch:
@@ -78,7 +81,12 @@ def render_batch(maker: PeopleMaker, seed: int, keys: list[str], size: int) -> B
     ]
     images, maps, keypoints, areas, prompts = zip(*rows, strict=True)
     return Batch(
-        np.stack(images), np.stack(maps), np.stack(keypoints), np.array(areas, dtype=np.float32), list(prompts)
+        np.stack(images),
+        np.stack(maps),
+        np.stack(keypoints),
+        np.array(areas, dtype=np.float32),
+        list(prompts),
+        [draws[place // 2].tags for place in range(len(keys))],
     )
 
 
@@ -111,6 +119,7 @@ def write_dataset(folder: Path, maker: PeopleMaker, seed: int, size: int, count:
         said = {
             "prompts": [prompt.text for prompt in batch.prompts],
             "attributes": [dict(prompt.attributes) for prompt in batch.prompts],
+            "tags": batch.tags,
         }
         _write_json(mark, said)
         written.append(chunk)
@@ -154,7 +163,7 @@ def create_dataset(folder: Path, body: BodyModel, split: Split, seed: int, size:
 
 
 def finish_dataset(folder: Path) -> int:
-    """Gathers the prompts of all chunks into `prompts.json` and `attributes.json`; returns how many rows there are.
+    """Gathers what the chunks say into `prompts.json`, `attributes.json` and `tags.json`; returns how many rows there are.
 
     A chunk that is missing is a ValueError.
     """
@@ -166,7 +175,7 @@ def finish_dataset(folder: Path) -> int:
     if missing:
         raise ValueError(f"data set {folder}: {len(missing)} chunks are missing: {', '.join(missing[:8])}")
     chunks = [json.loads(mark.read_text()) for mark in marks]
-    for name in ("prompts", "attributes"):
+    for name in ("prompts", "attributes", "tags"):
         _write_json(folder / f"{name}.json", [row for chunk in chunks for row in chunk[name]])
     return settings["count"]
 

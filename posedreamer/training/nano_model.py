@@ -20,20 +20,19 @@ from posedreamer.training.nano_config import AutoencoderConfig, DenoiserConfig, 
 torchvision_shim.install()
 
 MODULES = ("unet", "controlnet", "text_encoder")  # trained together; the autoencoder is trained before
-PATCH_CHANNELS = 12  # of the encoder: a 2 x 2 square of colours; the next convolution makes patches of 4 x 4 of it
 WORD_DEVIATION = 0.4  # of the token embeddings at the start; CLIP's 0.02 is as quiet as its positions
 POOLING_HEADS = 4  # of the attention that pools the text for the embedding of the time step
 
 
 def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
-    """An AutoencoderTiny without any nonlinearity in the encoder; `patch_transform` is what its weights are set from."""
+    """An AutoencoderTiny of the config's shape."""
     from diffusers import AutoencoderTiny
 
     return AutoencoderTiny(
-        encoder_block_out_channels=(PATCH_CHANNELS,) * 3,
-        num_encoder_blocks=(0, 0, 0),
-        decoder_block_out_channels=(config.width,) * 3,
-        num_decoder_blocks=config.blocks,
+        encoder_block_out_channels=(config.width,) * len(config.encoder_blocks),
+        num_encoder_blocks=config.encoder_blocks,
+        decoder_block_out_channels=(config.width,) * len(config.decoder_blocks),
+        num_decoder_blocks=config.decoder_blocks,
         latent_channels=config.latent_channels,
         scaling_factor=1.0,
     )

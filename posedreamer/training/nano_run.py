@@ -39,8 +39,7 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
-FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
-FITTED = 2048  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
+FIXED = ("seed", "data", "pictures", "start", "image_size")  # what may not change within a run
 
 
 class PictureSet(NamedTuple):
@@ -77,23 +76,21 @@ def trained_before(config: TrainNanoConfig) -> dict[str, int]:
 
 
 def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
-    """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
+    """Trains (or resumes) encoder and decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
     model: Any = build_autoencoder(config.autoencoder)
-    if config.start is None:
-        deviations = autoencoding.patch_transform(model, pictures.images[:FITTED])
-        logger.info("autoencoder: latent deviations %s", deviations.round(3))
-    else:
+    if config.start is not None:
         start_from({"vae": model}, config.start)
     model.to(memory_format=torch.channels_last)
     loss_at = autoencoding.autoencoder_loss(
-        model, pictures.images, pictures.conditions, config.autoencoder, config.seed
+        pictures.images, pictures.conditions, config.autoencoder, config.seed, getattr(torch, config.precision)
     )
     shown = pictures.images[: config.preview.columns]
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         averaged = copy.deepcopy(model)
-        averaged.decoder.load_state_dict(averages["decoder"].state_dict())
+        for name, module in averages.items():
+            getattr(averaged, name).load_state_dict(module.state_dict())
         rows = [shown, autoencoding.reconstruct(averaged, shown)]
         save_grid(out / "previews" / f"autoencoder-{step:07d}.png", rows)
         state = {key: value.contiguous() for key, value in averaged.state_dict().items()}
@@ -101,9 +98,8 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
 
     loop = config.autoencoder.loop
     folder = out / autoencoding.STAGE
-    _, losses = train(
-        autoencoding.STAGE, {"decoder": model.decoder}, loss_at, loop, folder, preview, resume, config.threads
-    )
+    modules = {"encoder": model.encoder, "decoder": model.decoder}
+    _, losses = train(autoencoding.STAGE, modules, loss_at, loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
 
 

@@ -7,8 +7,9 @@ from posedreamer.bodies.catalog import load_body, load_wardrobe
 from posedreamer.bodies.posing import pose_body, rest_parameters, transform_parameters
 from posedreamer.geometry.cameras import look_at, make_K, project
 from posedreamer.geometry.skeletons import BODY_JOINTS, OUTPUT_JOINTS
-from posedreamer.rendering.attributes import CLOTH_COLORS, VALUES, draw_attributes, srgb_to_linear
-from posedreamer.rendering.people import dress, dresser_for, render_person
+from posedreamer.rendering.attributes import CLOTH_COLORS, UNSAID, VALUES, complete, draw_attributes, srgb_to_linear
+from posedreamer.rendering.dressing import dresser_for
+from posedreamer.rendering.people import dress, render_person
 from posedreamer.rendering.rasterizer import rasterize
 from posedreamer.rendering.shading import linear_to_srgb
 
@@ -74,7 +75,7 @@ def test_layers_are_drawn_nearer_without_moving_in_the_picture():
     camera = world_camera(-0.6)
     parameters = standing(camera)
     mesh = dress(
-        dresser_for(load_body(), load_wardrobe()), pose_body(load_body(), parameters), parameters, PLAIN, rng(0)
+        dresser_for(load_body(), load_wardrobe()), pose_body(load_body(), parameters), parameters, complete(PLAIN), rng(0)
     )
     lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
     assert mesh.lift.max() > 0.01
@@ -87,13 +88,13 @@ def test_layers_are_drawn_nearer_without_moving_in_the_picture():
 def test_no_skin_pokes_through_the_clothes(top, bottom):
     # Twisted and bent, seen from four sides: within 5 cm of the trunk's axis only cloth (or an arm before it) is seen.
     body, wardrobe = load_body(), load_wardrobe()
-    attributes = {**PLAIN, "top": top, "bottom": bottom, "hair_style": "bald"}
+    attributes = complete({**PLAIN, "top": top, "bottom": bottom, "hair_style": "bald"})
     arm = np.isin(body.weights.numpy().argmax(axis=1), [16, 17, 18, 19, 20, 21, *range(25, 55)])
-    for yaw in (0.0, 1.6, 3.1, 4.7):
+    for seed, yaw in enumerate((0.0, 1.6, 3.1, 4.7)):  # each look in another of the cuts
         camera = world_camera(yaw)
         parameters = standing(camera, spine1=(0.3, 0.2, 0.1), spine3=(0.2, 0.3, 0.0), left_hip=(-0.6, 0.0, 0.2))
         posed = pose_body(body, parameters)
-        mesh = dress(dresser_for(body, wardrobe), posed, parameters, attributes, rng(0))
+        mesh = dress(dresser_for(body, wardrobe), posed, parameters, attributes, rng(seed))
         lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
         raster = rasterize(lifted, mesh.faces, K, SIZE, SIZE)
         is_skin = (mesh.faces < body.num_vertices).all(axis=1) & ~arm[np.minimum(mesh.faces[:, 0], len(arm) - 1)]
@@ -114,8 +115,9 @@ def test_without_a_world_the_camera_is_level_and_the_body_stands_on_the_ground()
 @pytest.mark.parametrize("name", VALUES)
 def test_an_attribute_that_is_missing_or_unknown_is_named(name):
     parameters = standing(world_camera(0.0))
-    with pytest.raises(ValueError, match=f"{name} is missing"):
-        render(parameters, {key: value for key, value in PLAIN.items() if key != name})
+    if name not in UNSAID:
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            render(parameters, {key: value for key, value in PLAIN.items() if key != name})
     with pytest.raises(ValueError, match=f"{name} is 'plaid'"):
         render(parameters, {**PLAIN, name: "plaid"})
 
@@ -132,3 +134,40 @@ def test_drawn_attributes_can_all_be_rendered():
     assert all({row[name] for row in seen} == set(values) for name, values in VALUES.items())
     image = render(standing(camera), seen[0], 0, camera)
     assert image.dtype == np.uint8 and image.std() > 5
+
+
+def test_a_record_from_before_patterns_shows_what_it_showed():
+    camera = world_camera(0.3)
+    told = render(standing(camera), {**PLAIN, "top_pattern": "plain", "shoes": "shoes"}, 3, camera)
+    assert np.array_equal(render(standing(camera), PLAIN, 3, camera), told)
+
+
+@pytest.mark.parametrize("pattern", ["striped", "checked", "dotted"])
+def test_a_print_changes_the_top_alone(pattern):
+    camera = world_camera(0.0)
+    parameters = standing(camera)
+    plain = render(parameters, PLAIN, 5, camera).astype(int)
+    printed = render(parameters, {**PLAIN, "top_pattern": pattern}, 5, camera).astype(int)
+    chest, knee = project(
+        pose_body(load_body(), parameters).joints[[OUTPUT_JOINTS.index(name) for name in ("spine3", "left_knee")]], K
+    ).astype(int)
+    changed = np.abs(plain - printed).max(axis=2) > 24
+    patch = changed[chest[1] - 6 : chest[1] + 7, chest[0] - 6 : chest[0] + 7]
+    assert 0.05 < patch.mean() < 0.95  # how much exactly: test_patterns.py
+    assert not changed[knee[1] - 3 : knee[1] + 4, knee[0] - 3 : knee[0] + 4].any()
+
+
+def test_bare_feet_are_not_under_shoes():
+    camera = world_camera(0.4)
+    body, parameters = load_body(), standing(camera)
+    feet = np.isin(body.weights.numpy().argmax(axis=1), [10, 11])
+    seen = []
+    for shoes in ("bare feet", "shoes"):
+        attributes = complete({**PLAIN, "shoes": shoes})
+        mesh = dress(dresser_for(body, load_wardrobe()), pose_body(body, parameters), parameters, attributes, rng(0))
+        lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
+        raster = rasterize(lifted, mesh.faces, K, SIZE, SIZE)
+        faces = mesh.faces[raster.face_id[raster.face_id >= 0]]
+        is_skin = (faces < body.num_vertices).all(axis=1)
+        seen.append(feet[faces[is_skin]].all(axis=1).sum())
+    assert seen[0] > 15 and seen[1] < 0.2 * seen[0]

@@ -25,7 +25,7 @@ from posedreamer.training.nano_checkpoint import latest_checkpoint  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
 from posedreamer.training.nano_loop import batch_at, learning_rate  # noqa: E402
-from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
+from posedreamer.training.nano_model import build_scheduler  # noqa: E402
 from posedreamer.training.nano_run import (  # noqa: E402
     PictureSet,
     record_config,
@@ -58,7 +58,10 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "image_size": SIZE,
             "threads": threads,
             "precision": "float32",
-            "autoencoder": {"width": 8, "blocks": [1, 0, 0], "crop": 16, "whole_steps": 1, "loop": times | loop},
+            "autoencoder": {
+                "width": 8, "encoder_blocks": [0, 0, 0], "decoder_blocks": [1, 0, 0], "crop": 16, "whole_steps": 1,
+                "loop": times | loop,
+            },
             "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},
             "denoiser": {
                 "channels": [8, 16], "attention": [False, True], "heads": [2, 2], "groups": 4,
@@ -223,27 +226,13 @@ def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):
         train_denoiser(config.model_copy(update={"denoiser": wider}), random_pictures(), tmp_path, resume=False)
 
 
-def test_encoder_is_the_orthogonal_projection_of_patches(tmp_path):
-    config = tiny_config(tmp_path).autoencoder.model_copy(update={"latent_channels": 12})
-    images = np.random.default_rng(1).integers(0, 256, (20, SIZE, SIZE, 3)).astype(np.uint8)
-    images[..., 1:] = images[..., :1]  # grey, and vertical pairs alike: eight degrees of freedom a patch
-    images[:, 1::2] = images[:, ::2]
-    model = build_autoencoder(config.model_copy(update={"latent_channels": 8}))
-    deviations = autoencoding.patch_transform(model, images)
-    with torch.no_grad():
-        latents = model.encode(autoencoding.to_signed(images)).latents
-    flat = latents.permute(1, 0, 2, 3).flatten(1).double()
-    # float32 sums of 48 products
-    assert flat.mean(dim=1).abs().max() < 1e-4
-    torch.testing.assert_close(torch.cov(flat), torch.diag(torch.tensor(deviations) ** 2), atol=1e-3, rtol=1e-3)
-    # Nothing is lost: distances between patches, in natural scales, are those between latents.
-    natural = flat / torch.tensor(deviations)[:, None]
-    pixels = torch.tensor(images[:, ::2, :, 0]).double().unfold(1, 2, 2).unfold(2, 4, 4).flatten(3).flatten(0, 2)
-    left = natural.T - natural.mean(dim=1)
-    covariance = torch.cov(pixels.T)
-    centred = pixels - pixels.mean(dim=0)
-    mahalanobis = (centred @ torch.linalg.inv(covariance) * centred).sum(dim=1)
-    torch.testing.assert_close(left.square().sum(dim=1), mahalanobis, rtol=1e-2, atol=1e-2)
+def test_the_spread_of_latents_is_measured_from_mean_0_and_deviation_1():
+    generator = torch.Generator().manual_seed(0)
+    standard = torch.randn(64, 3, 16, 16, generator=generator)
+    standard = (standard - standard.mean(dim=(0, 2, 3), keepdim=True)) / standard.std(dim=(0, 2, 3), keepdim=True)
+    assert autoencoding.spread(standard).item() == pytest.approx(0.0, abs=1e-9)
+    moved = standard * torch.tensor([1.0, 1.5, 2.0])[:, None, None] + torch.tensor([0.3, 0.0, 0.0])[:, None, None]
+    assert autoencoding.spread(moved).item() == pytest.approx((0.3**2 + 0.5**2 + 1.0**2) / 3, rel=1e-5)
 
 
 def test_signed_pixels_round_trip():

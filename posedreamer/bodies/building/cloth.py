@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from posedreamer.bodies.building.open_body import OpenBody
+from posedreamer.bodies.layout import BodyArrays
 from posedreamer.geometry.skeletons import SMPLX_JOINTS
 
 HEM_DEPTH_M = 0.010
@@ -28,14 +28,16 @@ class Skin(NamedTuple):
     joints: dict[str, np.ndarray]
 
 
-def skin_of(body: OpenBody) -> Skin:
-    """The open body as something to make cloth on."""
+def skin_of(body: BodyArrays) -> Skin:
+    """A body file's mean body as something to make cloth on."""
+    vertices = body.v_template.astype(np.float64)
+    joints = body.joint_regressor.astype(np.float64) @ vertices
     return Skin(
-        body.v_template,
+        vertices,
         body.faces,
-        vertex_normals(body.v_template, body.faces),
+        vertex_normals(vertices, body.faces),
         body.weights.astype(np.float64),
-        dict(zip(SMPLX_JOINTS, body.joints, strict=True)),
+        dict(zip(SMPLX_JOINTS, joints, strict=True)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Clothes cut from the body's own surface by iso-lines: tops, trousers, shorts. Metres, T-pose.
+"""Clothes cut from the body's own surface by iso-lines: tops, trousers, shorts, a coat, boots. Metres, T-pose.
 
 Hems are level sets of simple fields, so they are smooth curves whatever the triangles are. Cloth bridges hollows by
 smoothing, and then stands off the skin by at least its own distance: tops over trousers, trousers over skin.
@@ -17,6 +17,7 @@ from posedreamer.bodies.building.cloth import (
     whole_skin,
     with_even_border,
 )
+from posedreamer.bodies.building.loft import build_shoes, build_skirt, joined
 
 TROUSERS_LEAST, TROUSERS_MOST, TOP_LEAST = 0.005, 0.009, 0.013
 
@@ -26,16 +27,28 @@ def build_clothes(skin: Skin) -> dict[str, Bound]:
     joints = skin.joints
     elbow, wrist, shoulder = (joints[f"left_{name}"][0] for name in ("elbow", "wrist", "shoulder"))
     knee, ankle, hip = (joints[f"left_{name}"][1] for name in ("knee", "ankle", "hip"))
+    upper_arm = elbow - shoulder
     return {
-        "t_shirt": _top(skin, sleeve=shoulder + 0.62 * (elbow - shoulder), sleeve_room=0.012),
+        "t_shirt": _top(skin, sleeve=shoulder + 0.62 * upper_arm, sleeve_room=0.012),
+        "t_shirt_cap": _top(skin, sleeve=shoulder + 0.36 * upper_arm, sleeve_room=0.010),
+        "t_shirt_elbow": _top(skin, sleeve=shoulder + 0.95 * upper_arm, sleeve_room=0.010, room=0.004),
         "long_sleeve_top": _top(skin, sleeve=wrist - 0.02, sleeve_room=0.004),
+        "sweater": _top(skin, sleeve=wrist - 0.005, sleeve_room=0.008, room=0.012),
         "tank_top": _top(skin, sleeve=shoulder + 0.012, sleeve_room=0.0, is_scooped=True),
+        "coat": _coat(skin, sleeve=wrist - 0.01),
         "trousers": _legwear(skin, hem=ankle + 0.005, slack=0.010),
+        "trousers_wide": _legwear(skin, hem=ankle - 0.015, slack=0.055),
+        "trousers_cropped": _legwear(skin, hem=ankle + 0.42 * (knee - ankle), slack=0.012),
+        "leggings": _legwear(skin, hem=ankle + 0.03, slack=0.0),
         "shorts": _legwear(skin, hem=knee + 0.35 * (hip - knee), slack=0.016),
+        "shorts_short": _legwear(skin, hem=knee + 0.62 * (hip - knee), slack=0.012),
+        "shorts_long": _legwear(skin, hem=knee + 0.06 * (hip - knee), slack=0.024),
+        "boots": _boots(skin, top=ankle + 0.45 * (knee - ankle)),
     }
 
 
-def _top(skin: Skin, sleeve: float, sleeve_room: float, is_scooped: bool = False) -> Bound:
+def _top(skin: Skin, sleeve: float, sleeve_room: float, is_scooped: bool = False, room: float = 0.0) -> Bound:
+    """A top whose sleeves end at |x| = sleeve. room: how much farther than a T-shirt it stands off, all over."""
     neck, pelvis, hip = (skin.joints[name] for name in ("neck", "pelvis", "left_hip"))
     mesh = largest_part(whole_skin(skin))
     x, y, z = mesh.positions.T
@@ -52,9 +65,31 @@ def _top(skin: Skin, sleeve: float, sleeve_room: float, is_scooped: bool = False
     towards_hem = np.clip((skin.joints["spine2"][1] - y) / (skin.joints["spine2"][1] - pelvis[1]), 0, 1)
     positions = pushed_out(mesh, skin, mesh.positions, 0.012)
     positions = smoothed(mesh, positions, 14)
-    least = TOP_LEAST * (1 - 0.55 * np.clip((y - 0.0) / 0.08, 0, 1)) + sleeve_room * towards_cuff + 0.006 * towards_hem
+    least = (
+        TOP_LEAST * (1 - 0.55 * np.clip((y - 0.0) / 0.08, 0, 1))
+        + sleeve_room * towards_cuff
+        + 0.006 * towards_hem
+        + room
+    )
     positions = with_even_border(mesh, pushed_out(mesh, skin, positions, least), 6)
     return hemmed(mesh._replace(positions=positions), skin)
+
+
+def _coat(skin: Skin, sleeve: float) -> Bound:
+    """A wide long-sleeved top, and from under its hem on a tube round both thighs, like a skirt."""
+    pelvis, hip, knee = (skin.joints[name][1] for name in ("pelvis", "left_hip", "left_knee"))
+    tails = build_skirt(skin, top=pelvis + 0.03, bottom=hip + 0.34 * (knee - hip), room=0.006, folds=0.002)
+    return joined([_top(skin, sleeve, sleeve_room=0.012, room=0.014), tails])
+
+
+def _boots(skin: Skin, top: float) -> Bound:
+    """Shoes, and shafts round the shins from the ankles up to the height `top`."""
+    ankle = skin.joints["left_ankle"][1]
+    shaft = cut(whole_skin(skin), top - skin.vertices[:, 1])
+    shaft = cut(shaft, shaft.positions[:, 1] - ankle + 0.035)
+    positions = smoothed(shaft, pushed_out(shaft, skin, shaft.positions, 0.008), 6)
+    positions = with_even_border(shaft, pushed_out(shaft, skin, positions, 0.006), 6)
+    return joined([build_shoes(skin), hemmed(shaft._replace(positions=positions), skin)])
 
 
 def _legwear(skin: Skin, hem: float, slack: float) -> Bound:

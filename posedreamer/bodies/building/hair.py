@@ -47,6 +47,8 @@ def build_hair(skin: Skin) -> dict[str, Bound]:
     full = _cap(skin, head, 0.020, 0.003)
     return {
         "hair_short": cap,
+        "hair_cropped": _cap(skin, head, 0.006, 0.0008),
+        "hair_afro": _cap(skin, head, 0.052, 0.004),
         "hair_bob": joined([full, _curtain(skin, head, -0.115)]),
         "hair_long": joined([full, _curtain(skin, head, -0.215)]),
         "hair_bun": joined([tight, _bun(skin, head)]),

@@ -81,10 +81,11 @@ def _left_shoe(skin: Skin) -> Bound:
     return hemmed(mesh, skin)
 
 
-def build_skirt(skin: Skin) -> Bound:
-    """A knee-length skirt: rings around both legs, wider towards the hem, skinned by a soft mix of both thighs."""
-    pelvis, knee = skin.joints["pelvis"], skin.joints["left_knee"]
-    top, bottom = pelvis[1] + 0.075, knee[1] + 0.03
+def build_skirt(skin: Skin, top: float, bottom: float, room: float = 0.024, folds: float = 0.006) -> Bound:
+    """Rings around both legs between two heights, wider towards the hem, skinned by a soft mix of both thighs.
+
+    room: how far it stands off the legs at the top. folds: how deep its folds are at the hem.
+    """
     body = np.flatnonzero(np.abs(skin.vertices[:, 0]) < 0.30)
     points = skin.vertices[body]
     angles = np.linspace(0, 2 * np.pi, SKIRT_SPOKES, endpoint=False)
@@ -93,8 +94,7 @@ def build_skirt(skin: Skin) -> Bound:
         y = top + share * (bottom - top)
         near = points[np.abs(points[:, 1] - y) < 0.02][:, [0, 2]]
         centre = np.array([0.0, near[:, 1].mean()])
-        folds = 0.006 * share * np.cos(14 * angles)
-        radius = support_ring(near, centre, angles) + 0.024 + 0.014 * share + folds
+        radius = support_ring(near, centre, angles) + room + 0.014 * share + folds * share * np.cos(14 * angles)
         rings.append((centre, radius, y))
     radii = np.array([radius for _, radius, _ in rings])
     radii = np.maximum.accumulate(radii, axis=0)
@@ -104,7 +104,7 @@ def build_skirt(skin: Skin) -> Bound:
             for (c, _, y), r in zip(rings, radii, strict=True)
         ]
     )
-    shade = np.concatenate([1 + 0.10 * share * np.cos(14 * angles) for share in np.linspace(0, 1, SKIRT_RINGS)])
+    shade = np.concatenate([1 + folds / 0.06 * share * np.cos(14 * angles) for share in np.linspace(0, 1, SKIRT_RINGS)])
     mesh = Bound(_skirt_anchors(skin, positions), positions, grid_faces(SKIRT_RINGS, SKIRT_SPOKES), shade)
     return mesh
 

@@ -7,10 +7,13 @@ from posedreamer.bodies.building.loft import build_shoes, build_skirt
 
 
 def build_wardrobe(skin: Skin) -> dict[str, Bound]:
-    """Tops, legwear, a skirt, shoes and hair."""
+    """Tops, a coat, legwear, skirts, footwear and hair, most of them in several lengths."""
+    pelvis, hip, knee = (skin.joints[name][1] for name in ("pelvis", "left_hip", "left_knee"))
+    waist = pelvis + 0.075
     return {
         **build_clothes(skin),
-        "skirt": build_skirt(skin),
+        "skirt": build_skirt(skin, waist, knee + 0.03),
+        "skirt_short": build_skirt(skin, waist, knee + 0.5 * (hip - knee)),
         "shoes": build_shoes(skin),
         **build_hair(skin),
     }

@@ -57,14 +57,12 @@ def main(
     trained_before(settings)  # a start that is of no use is refused before hours of work
     record_config(settings, out)
 
-    pictures = load_pictures(settings.data, settings.pictures)
-
     if stage in ("autoencoder", "all"):
-        train_autoencoder(settings, pictures, out, resume)
+        train_autoencoder(settings, load_pictures(settings.data, settings.autoencoder.pictures), out, resume)
     if stage in ("denoiser", "all"):
-        train_denoiser(settings, pictures, out, resume)
+        train_denoiser(settings, load_pictures(settings.data, None), out, resume)
 
-    print(f"trained {stage} on {len(pictures.images)} pictures: {out}")
+    print(f"trained {stage}: {out}")
 
 
 if __name__ == "__main__":

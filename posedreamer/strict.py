@@ -1,6 +1,6 @@
 """What configs are made of: a strict base, ranges of numbers, and reading one from YAML with overrides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -38,6 +38,12 @@ def read_yaml(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> 
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
         raise ValueError("\n  ".join([f"config {path}:", *lines])) from None
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What was found otherwise than wanted, as `key found, not wanted; …`; empty when all that is wanted was found."""
+    strange = [key for key, value in wanted.items() if key not in found or found[key] != value]
+    return "; ".join(f"{key} {found.get(key)!r}, not {wanted[key]!r}" for key in strange)
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:

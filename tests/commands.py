@@ -3,10 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 POSEDREAMER = str(Path(sys.executable).with_name("posedreamer"))
+
+
+def sets(overrides: Iterable[str]) -> list[str]:
+    """The overrides `a.b=value` as the command line takes them."""
+    return [part for override in overrides for part in ("--set", override)]
 
 
 def posedreamer(*arguments: str, expect: int = 0) -> str:

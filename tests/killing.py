@@ -37,14 +37,27 @@ def end(processes: Sequence[psutil.Process]) -> None:
 
 @contextmanager
 def nothing_left(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """However the block ends, the run and all processes below it are dead afterwards."""
+    """However the block ends, the run and all processes below it are dead afterwards.
+
+    Nothing is seen below a driver that is dead already, so what runs in its session is ended too.
+    """
     try:
         yield
     finally:
         below = descendants(process)
         process.kill()
-        end(below)
+        end([*below, *in_session(process.pid)])
         process.wait(TIMEOUT_S)
+
+
+def in_session(leader: int) -> list[psutil.Process]:
+    """The processes of the session that `start` began, whether its leader lives or not."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader:
+                found.append(process)
+    return found
 
 
 def finish(process: subprocess.Popen[bytes], run_dir: Path) -> None:
@@ -117,7 +130,6 @@ def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[byte
         with nothing_left(process):
             wait_for_shards(process, run_dir, written + 1)
             time.sleep(float(rng.uniform(0.0, pause_s)))
-            workers = descendants(process)
             target = psutil.Process(process.pid) if victim == "driver" else wait_for(process, run_dir, victim)
             written = shards_in(run_dir)
             os.kill(target.pid, signal.SIGKILL)
@@ -125,4 +137,3 @@ def kill_five_times(run_dir: Path, start_run: Callable[[], subprocess.Popen[byte
                 wait_for_shards(process, run_dir, written + 1)
                 process.kill()
             assert process.wait(TIMEOUT_S) != 0, log_of(run_dir)
-            end(workers)

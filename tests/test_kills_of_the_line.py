@@ -4,13 +4,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import POSEDREAMER, ROOT
+from commands import POSEDREAMER, ROOT, sets
 from killing import content, finish, kill_five_times, start
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.verify import verify_run
 
-SETS = [
+SMALL = [
     "shard_size=4", "samples=1000", "rounds={first_share: 0.012, max_shards: 16}",
     "mining.curriculum={pool: 20, chosen: 10}", "generator.steps=6", "generator.batch_size=4", "reference.renders=32",
 ]  # fmt: skip
@@ -20,8 +20,8 @@ def run(run_dir: Path, actors: int = 1) -> subprocess.Popen[bytes]:
     engine = ", ".join(
         f"{stage}: {{actors: {actors}, cpus: 0.25}}" for stage in ("sampling", "generation", "mining", "filtering")
     )
-    sets = [f"--set={item}" for item in (*SETS, f"engine={{{engine}}}")]
-    command = [POSEDREAMER, "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *sets]
+    overrides = sets([*SMALL, f"engine={{{engine}}}"])
+    command = [POSEDREAMER, "generate", "--config", "configs/nano.yaml", "--out", str(run_dir), *overrides]
     return start(command, run_dir, cwd=ROOT)
 
 

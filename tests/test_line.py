@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import ROOT, posedreamer
+from commands import ROOT, posedreamer, sets
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.storage.index import read_index
@@ -23,7 +23,7 @@ SMALL = [
     "shard_size=6", "samples=6", "rounds.max_shards=4", "reference.renders=32", "mining.curriculum.pool=40",
     "generator.steps=8",
 ]  # fmt: skip
-SETS = [part for override in SMALL for part in ("--set", override)]
+SETS = sets(SMALL)
 
 
 def python_blocks() -> list[str]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import posedreamer
+from commands import posedreamer, sets
 from tiny_models import save_tiny
 
 from posedreamer.storage.index import read_index
@@ -25,10 +25,9 @@ SMALL = [
 @pytest.mark.parametrize(("config", "xl"), [("sd15_openpose", False), ("sdxl_500k", True)])
 def test_production_config_runs_the_whole_line(config: str, xl: bool, tmp_path: Path) -> None:
     model = save_tiny(tmp_path / "model", xl=xl, plain=True)
-    sets = [*SMALL, f"generator.model={model}", f"generator.controlnet={model}-controlnet"]
+    overrides = sets([*SMALL, f"generator.model={model}", f"generator.controlnet={model}-controlnet"])
     out = tmp_path / "run"
-    sets = [part for item in sets for part in ("--set", item)]
-    posedreamer("generate", "--config", f"configs/{config}.yaml", "--out", str(out), *sets)
+    posedreamer("generate", "--config", f"configs/{config}.yaml", "--out", str(out), *overrides)
     assert "100 % true" in posedreamer("verify", str(out))
     rows = read_index(out).to_pylist()
     # A random model shows no person: every picture is judged, and refused with a reason.

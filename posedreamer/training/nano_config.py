@@ -35,9 +35,10 @@ class AutoencoderConfig(Strict):
     deviation added to the latents in training, so that near latents show alike pictures. spread_weight: of the latents'
     means from 0 and deviations from 1, as diffusion wants them. perceptual_weight: of the distance between features.
     person_weight: extra weight of pixels on the body; head_weight: more of those on the head. crop: side in pixels of the
-    squares trained on; the last `whole_steps` see whole pictures.
+    squares trained on; the last `whole_steps` see whole pictures. pictures: so many of the first are trained on; none: all.
     """
 
+    pictures: Positive | None = None
     latent_channels: Positive = 8
     width: Positive = 48
     encoder_blocks: tuple[Annotated[int, Field(ge=0)], ...] = (0, 0, 1, 2)
@@ -121,15 +122,13 @@ class PreviewConfig(Strict):
 
 
 class TrainNanoConfig(Strict):
-    """All of it. data: folder of a packed data set, of which the first `pictures` are used, or all; precision: of the forward
-    passes (weights stay float32).
+    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32).
 
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: Path
-    pictures: Positive | None = None
     start: Path | None = None
     image_size: Positive = 256
     threads: Positive = 2

@@ -31,6 +31,7 @@ from posedreamer.stages.sampling.shapes import draw_betas
 from posedreamer.stages.sampling.sources import MixedSource, PoseSource
 from posedreamer.stages.sampling.splits import Split
 from posedreamer.stages.sampling.viewpoints import ViewpointRanges, draw_camera
+from posedreamer.strict import differences
 
 CHUNK_SIZE = 128
 ARRAYS = ("images", "xyz", "coco_keypoints", "mask_area")
@@ -142,12 +143,9 @@ def create_dataset(folder: Path, body: BodyModel, split: Split, seed: int, size:
     }
     path = folder / "dataset.json"
     if path.exists():
-        found = json.loads(path.read_text())
-        differing = [
-            f"{key} {found.get(key)!r}, not {value!r}" for key, value in settings.items() if found.get(key) != value
-        ]
+        differing = differences(json.loads(path.read_text()), settings)
         if differing:
-            raise ValueError(f"data set {folder}: belongs to another run: {'; '.join(differing)}")
+            raise ValueError(f"data set {folder}: belongs to another run: {differing}")
     else:
         (folder / "chunks").mkdir(parents=True, exist_ok=True)
         shapes: dict[str, tuple[tuple[int, ...], str]] = {

@@ -22,6 +22,7 @@ from torch import nn
 from posedreamer.rendering.conditions import condition_renderer_id
 from posedreamer.seeds import seed_for
 from posedreamer.stages.generation.diffusers_backend import FACTS, check_condition
+from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
 from posedreamer.training.nano_config import TrainNanoConfig
@@ -39,7 +40,7 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
-FIXED = ("seed", "data", "pictures", "start", "image_size")  # what may not change within a run
+FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
 class PictureSet(NamedTuple):
@@ -55,10 +56,9 @@ def record_config(config: TrainNanoConfig, out: Path) -> None:
     path = out / "config.json"
     content = config.model_dump(mode="json")
     if path.is_file():
-        found = json.loads(path.read_text())
-        differing = [f"{key} {found[key]!r}, not {content[key]!r}" for key in FIXED if found[key] != content[key]]
+        differing = differences(json.loads(path.read_text()), {key: content[key] for key in FIXED})
         if differing:
-            raise ValueError(f"train_nano: {out} was begun with {'; '.join(differing)}; choose another folder")
+            raise ValueError(f"train_nano: {out} was begun with {differing}; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
 

@@ -75,7 +75,11 @@ def test_layers_are_drawn_nearer_without_moving_in_the_picture():
     camera = world_camera(-0.6)
     parameters = standing(camera)
     mesh = dress(
-        dresser_for(load_body(), load_wardrobe()), pose_body(load_body(), parameters), parameters, complete(PLAIN), rng(0)
+        dresser_for(load_body(), load_wardrobe()),
+        pose_body(load_body(), parameters),
+        parameters,
+        complete(PLAIN),
+        rng(0),
     )
     lifted = mesh.vertices * (1.0 - mesh.lift / mesh.vertices[:, 2])[:, None]
     assert mesh.lift.max() > 0.01

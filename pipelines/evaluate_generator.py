@@ -1,6 +1,6 @@
 """Measures how well a generator shows the poses asked for: the judge's OKS of its pictures against that of true renders.
 
-    python pipelines/render_people.py --out runs/held_out --samples 256 --split held_out --seed 2
+    python pipelines/render_training_set.py --out runs/held_out --samples 256 --split held_out --seed 2
     python pipelines/evaluate_generator.py --data runs/held_out --out runs/evaluation
 
 Three kinds of pictures, one judge, the same labels: true renders, generated from the same bodies' maps and prompts, and

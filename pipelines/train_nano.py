@@ -26,7 +26,7 @@ from posedreamer.training.nano_run import (
 
 
 def load_pictures(folder: Path, count: int | None) -> PictureSet:
-    """The first `count` pictures of a packed data set (pipelines/render_people.py), or all; chunks that miss are a ValueError."""
+    """The first `count` pictures of a packed data set (pipelines/render_training_set.py), or all; chunks that miss are a ValueError."""
     if not (folder / "dataset.json").is_file():
         raise ValueError(f"train_nano: no data set in {folder}; render it first")
     there = json.loads((folder / "dataset.json").read_text())["count"]

@@ -98,7 +98,10 @@ class SamplingConfig(Strict):
 
 
 class GeneratorConfig(Strict):
-    """Stage 2. model: `nano`, or a pipeline's folder or hub id; controlnet: the same, when the pipeline has none of its own."""
+    """Stage 2. model: `nano`, a pipeline's folder or hub id, or `renderer`, which needs none of the other fields.
+
+    controlnet: a folder or hub id, when the pipeline has none of its own.
+    """
 
     model: str = "nano"
     controlnet: str | None = None
@@ -251,6 +254,8 @@ class Config(Strict):
             raise ValueError(
                 f"reference.renders draws dressed people, which needs `body: open`, got body {self.body!r}"
             )
+        if self.generator.model == "renderer" and self.body != "open":
+            raise ValueError(f"generator.model `renderer` needs `body: open`, got body {self.body!r}")
         return self
 
     def identity(self) -> dict[str, Any]:

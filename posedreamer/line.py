@@ -32,6 +32,7 @@ from posedreamer.stages.filtering.checks import (
     TruncationCheck,
 )
 from posedreamer.stages.filtering.stage import FilteringStage
+from posedreamer.stages.generation.renderer import RENDERER, RenderingStage
 from posedreamer.stages.generation.stage import GenerationStage
 from posedreamer.stages.mining.stage import MiningStage
 from posedreamer.stages.sampling.stage import SamplingStage
@@ -110,8 +111,10 @@ def make_line(config: Config, run_dir: str, round_index: int) -> Line:
     )
 
 
-def generation_stage(config: Config) -> GenerationStage:
-    """Stage 2 as configured."""
+def generation_stage(config: Config) -> GenerationStage | RenderingStage:
+    """Stage 2 as configured: a diffusion model, or the renderer."""
+    if config.generator.model == RENDERER:
+        return RenderingStage()
     return GenerationStage(**config.generator.model_dump())
 
 

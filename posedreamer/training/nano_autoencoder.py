@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from posedreamer.seeds import generator_for
+from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, torch_generator
 from posedreamer.training.nano_config import AutoencoderConfig
-from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
 from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
@@ -54,22 +54,24 @@ def autoencoder_loss(
     config: AutoencoderConfig,
     seed: int,
     precision: torch.dtype,
+    device: str,
 ) -> LossAt:
     """Absolute error of colours and of their differences between neighbours, distance of features, spread of the latents."""
-    distance = PerceptualDistance() if config.perceptual_weight > 0 else None
+    distance = PerceptualDistance(device) if config.perceptual_weight > 0 else None
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))[part]
         window = _window(images.shape[1], step, config, seed)
-        pictures = to_signed(images[(rows, *window)]).contiguous(memory_format=torch.channels_last)
-        weight = error_weight(to_condition(conditions[(rows, *window)]), config.person_weight, config.head_weight)
+        pictures = to_signed(images[(rows, *window)]).to(device, memory_format=torch.channels_last)
+        maps = to_condition(conditions[(rows, *window)]).to(device)
+        weight = error_weight(maps, config.person_weight, config.head_weight)
         cells = pictures.shape[2] // 2 ** (len(config.encoder_blocks) - 1)
         shape = (config.loop.batch_size, config.latent_channels, cells, cells)
-        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part]
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part].to(device)
+        with autocast(modules, precision):
             latents = modules["encoder"](pictures).float()
             shown = modules["decoder"](latents + config.noise * noise)
-            features = distance(shown, pictures) if distance is not None else torch.zeros(())
+            features = distance(shown, pictures) if distance is not None else torch.zeros((), device=device)
         error = shown.float() - pictures
         edges = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() + (error.diff(dim=3).abs() * weight[..., 1:]).mean()
         colours = (error.abs() * weight).mean() + EDGE_WEIGHT * edges
@@ -93,17 +95,19 @@ def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple
 
 @torch.no_grad()
 def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
-    """Latents of all pictures, float16."""
+    """Latents of all pictures, float16, on the CPU."""
+    device = next(model.parameters()).device
     batches = range(0, len(images), 64)
-    return torch.cat([model.encode(to_signed(images[k : k + 64])).latents.half() for k in batches])
+    return torch.cat([model.encode(to_signed(images[k : k + 64]).to(device)).latents.half().cpu() for k in batches])
 
 
 @torch.no_grad()
 def reconstruct(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> UInt8[np.ndarray, "count h w 3"]:
     """The pictures, through the latents and back."""
-    return to_pixels(model.decode(model.encode(to_signed(images)).latents).sample)
+    device = next(model.parameters()).device
+    return to_pixels(model.decode(model.encode(to_signed(images).to(device)).latents).sample)
 
 
 def to_pixels(signed: Float[Tensor, "batch 3 h w"]) -> UInt8[np.ndarray, "batch h w 3"]:
     """The inverse of `to_signed`, clipped and rounded."""
-    return ((signed.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return ((signed.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -7,25 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from posedreamer.strict import Positive, PositiveFloat, Share, Strict, read_yaml
-
-
-class LoopConfig(Strict):
-    """One training loop. The rate warms up, stays, and falls linearly to zero over the last `decay_steps`.
-
-    Unlike a cosine, the flat part does not depend on `steps`: a run can be ended early by resuming it with fewer steps.
-    ema: decay of the averaged weights, which are what is shown and exported. Periods are in steps.
-    """
-
-    steps: Positive
-    batch_size: Positive = 16
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    warmup_steps: Positive = 200
-    decay_steps: Positive = 1000
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    clip_norm: PositiveFloat = 1.0
-    checkpoint_every: Positive = 1000
-    preview_every: Positive = 1000
+from posedreamer.training.loop_config import LoopConfig
 
 
 class AutoencoderConfig(Strict):
@@ -124,6 +106,7 @@ class PreviewConfig(Strict):
 class TrainNanoConfig(Strict):
     """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32).
 
+    device: of torch; threads: that share a batch on the CPU (one anywhere else).
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
     """
 
@@ -132,11 +115,18 @@ class TrainNanoConfig(Strict):
     start: Path | None = None
     image_size: Positive = 256
     threads: Positive = 2
+    device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     autoencoder: AutoencoderConfig
     text: TextConfig = TextConfig()
     denoiser: DenoiserConfig
     preview: PreviewConfig = PreviewConfig()
+
+    @model_validator(mode="after")
+    def _threads_are_of_the_cpu(self) -> "TrainNanoConfig":
+        if self.device != "cpu" and self.threads != 1:
+            raise ValueError(f"threads share a batch on the CPU only: got {self.threads} threads on {self.device}")
+        return self
 
 
 def load_train_config(path: Path, overrides: Sequence[str] = ()) -> TrainNanoConfig:

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.nano_autoencoder import error_weight, to_condition
 from posedreamer.training.nano_config import DenoiserConfig, EmphasisConfig
-from posedreamer.training.nano_loop import LossAt, Modules, batch_at, torch_generator
 
 STAGE = "denoiser"
 
@@ -35,21 +35,21 @@ def diffusion_loss(
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         # Drawn for the whole batch, so that a picture's noise does not depend on how many threads share the batch.
-        emphasis = config.emphasis_at(step)
+        device, emphasis = device_of(modules), config.emphasis_at(step)
         times = draw_times(size, alphas_cumprod, emphasis, torch_generator(seed, STAGE, step, "time"))[part]
         dropped = (
             torch.rand(size, generator=torch_generator(seed, STAGE, step, "caption"))[part] < config.caption_dropout
         )
         noise = torch.randn((size, *latents.shape[1:]), generator=torch_generator(seed, STAGE, step, "noise"))[part]
         rows = batch_at(seed, STAGE, step, size, len(latents))[part]
-        clean = latents[torch.from_numpy(rows)].float()
-        condition = to_condition(conditions[rows])
-        words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)])
-        signal = alphas_cumprod[times].sqrt()[:, None, None, None]
-        loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None]
+        clean, noise = latents[torch.from_numpy(rows)].float().to(device), noise.to(device)
+        condition = to_condition(conditions[rows]).to(device)
+        words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)]).to(device)
+        signal = alphas_cumprod[times].sqrt()[:, None, None, None].to(device)
+        loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None].to(device)
         weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, factor)
-        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            velocity = predict(modules, signal * clean + loudness * noise, times, words, condition)
+        with autocast(modules, precision):
+            velocity = predict(modules, signal * clean + loudness * noise, times.to(device), words, condition)
         return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean()
 
     return loss_at

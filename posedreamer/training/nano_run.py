@@ -6,6 +6,7 @@ in one step, so a reader never sees half of one.
 """
 
 import copy
+import hashlib
 import json
 import logging
 import shutil
@@ -25,12 +26,13 @@ from posedreamer.stages.generation.diffusers_backend import FACTS, check_conditi
 from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
+from posedreamer.training.loop import train
 from posedreamer.training.nano_config import TrainNanoConfig
-from posedreamer.training.nano_loop import train
 from posedreamer.training.nano_model import (
     build_autoencoder,
     build_denoiser,
     build_pipeline,
+    build_scheduler,
     build_text_encoder,
     save_pipeline,
     start_from,
@@ -81,9 +83,14 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
     model: Any = build_autoencoder(config.autoencoder)
     if config.start is not None:
         start_from({"vae": model}, config.start)
-    model.to(memory_format=torch.channels_last)
+    model.to(config.device, memory_format=torch.channels_last)
     loss_at = autoencoding.autoencoder_loss(
-        pictures.images, pictures.conditions, config.autoencoder, config.seed, getattr(torch, config.precision)
+        pictures.images,
+        pictures.conditions,
+        config.autoencoder,
+        config.seed,
+        getattr(torch, config.precision),
+        config.device,
     )
     shown = pictures.images[: config.preview.columns]
 
@@ -110,7 +117,22 @@ def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
         raise ValueError(f"train_nano: {path} is missing; run the stage `autoencoder` first")
     model: Any = build_autoencoder(config.autoencoder)
     model.load_state_dict(load_file(path))
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return model.eval().requires_grad_(False).to(config.device, memory_format=torch.channels_last)
+
+
+def cached_latents(config: TrainNanoConfig, autoencoder: Any, pictures: PictureSet, out: Path) -> torch.Tensor:
+    """The latents of all pictures, kept in `out` for a run that is gone on with; those of other weights are removed."""
+    digest = hashlib.sha256((out / "autoencoder.safetensors").read_bytes()).hexdigest()[:16]
+    path = out / f"latents-{digest}-{len(pictures.images)}.safetensors"
+    if path.is_file():
+        return load_file(path)["latents"]
+    for other in out.glob("latents-*.safetensors"):
+        other.unlink()
+    latents = autoencoding.encode_all(autoencoder, pictures.images).contiguous()
+    draft = path.with_suffix(".draft")
+    save_file({"latents": latents}, draft)
+    draft.rename(path)
+    return latents
 
 
 def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
@@ -118,30 +140,29 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
     autoencoder = load_autoencoder(config, out)
     tokenizer = _tokenizer(config, pictures.prompts)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
-    latents = autoencoding.encode_all(autoencoder, pictures.images)
+    latents = cached_latents(config, autoencoder, pictures, out)
     unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
     modules = {
-        "unet": unet.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
-        "controlnet": controlnet.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
-        "text_encoder": build_text_encoder(config.text, tokenizer),
+        "unet": unet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "controlnet": controlnet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "text_encoder": build_text_encoder(config.text, tokenizer).to(config.device),
     }
     if config.start is not None:
         start_from(modules, config.start)
-    pipeline = build_pipeline(modules, autoencoder, tokenizer)
     loss_at = diffusion.diffusion_loss(
         latents,
         pictures.conditions,
         encode(tokenizer, pictures.prompts),
         encode(tokenizer, [""])[0],
-        pipeline.scheduler.alphas_cumprod,
+        build_scheduler().alphas_cumprod,
         config.denoiser,
         config.seed,
         getattr(torch, config.precision),
     )
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
-        copies = {name: copy.deepcopy(module) for name, module in averages.items()}
-        shown = build_pipeline(copies, load_autoencoder(config, out), tokenizer)
+        copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
+        shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer)
         save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config, pictures))
         export(shown, out, step, config)
 

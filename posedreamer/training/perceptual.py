@@ -4,6 +4,8 @@ The network is EfficientNet-Lite0 as it comes (ImageNet), without LPIPS's learne
 nothing but themselves.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -17,9 +19,10 @@ BLOCKS = (0, 2, 4)  # at a half, a quarter and an eighth of the picture's size
 class PerceptualDistance:
     """Mean square distance of unit feature vectors, summed over BLOCKS; 0 for equal pictures, at most 4 a block."""
 
-    def __init__(self) -> None:
-        self.network = FeatureExtractor().setup().network
-        self.mean, self.deviation = (torch.from_numpy(values)[:, None, None] for values in (MEAN, DEVIATION))
+    def __init__(self, device: str = "cpu") -> None:
+        network: Any = FeatureExtractor().setup().network
+        self.network = network.to(device)
+        self.mean, self.deviation = (torch.from_numpy(values)[:, None, None].to(device) for values in (MEAN, DEVIATION))
 
     def __call__(self, shown: Float[Tensor, "batch 3 h w"], wished: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, ""]:
         """Pictures in [-1, 1]. Gradients go to `shown` only."""

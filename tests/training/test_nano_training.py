@@ -19,12 +19,12 @@ from posedreamer.geometry.skeletons import SMPLX_JOINTS  # noqa: E402
 from posedreamer.rendering.conditions import condition_renderer_id, draw_condition  # noqa: E402
 from posedreamer.rendering.label import draw_label  # noqa: E402
 from posedreamer.rendering.visibility import part_map  # noqa: E402
+from posedreamer.training import loop as training_loop  # noqa: E402
 from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
-from posedreamer.training import nano_loop  # noqa: E402
-from posedreamer.training.nano_checkpoint import latest_checkpoint  # noqa: E402
+from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
+from posedreamer.training.loop import batch_at, learning_rate  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
-from posedreamer.training.nano_loop import batch_at, learning_rate  # noqa: E402
 from posedreamer.training.nano_model import build_scheduler  # noqa: E402
 from posedreamer.training.nano_run import (  # noqa: E402
     PictureSet,
@@ -113,7 +113,7 @@ def test_same_seed_same_losses_and_resume_equals_undisturbed(trained, tmp_path, 
 
     for train in (train_autoencoder, train_denoiser):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(nano_loop, "learning_rate", killed_at_step_3)
+            patch.setattr(training_loop, "learning_rate", killed_at_step_3)
             train(config, random_pictures(), tmp_path, resume=False)
         train(config, random_pictures(), tmp_path, resume=True)
     for stage in ("autoencoder", "denoiser"):

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from posedreamer.seeds import generator_for, seed_for
-from posedreamer.training.nano_checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
-from posedreamer.training.nano_config import LoopConfig
+from posedreamer.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
+from posedreamer.training.loop_config import LoopConfig
 
 logger = logging.getLogger(__name__)
 
 Modules = Mapping[str, nn.Module]
-LossAt = Callable[[int, slice, Modules], Tensor]
+LossAt = Callable[[int, slice, Modules], Tensor]  # step, part of the batch, modules -> mean loss over that part
 Preview = Callable[[int, Modules], None]
 
 
@@ -96,6 +96,16 @@ def batch_at(seed: int, stage: str, step: int, size: int, count: int) -> np.ndar
     places = np.arange(first, first + size)
     orders = {epoch: _order(seed, stage, int(epoch), count) for epoch in np.unique(places // count)}
     return np.array([orders[place // count][place % count] for place in places])
+
+
+def device_of(modules: Modules) -> torch.device:
+    """Where the modules' weights are; all of them are on one device."""
+    return next(weight.device for module in modules.values() for weight in module.parameters())
+
+
+def autocast(modules: Modules, precision: torch.dtype) -> torch.autocast:
+    """Forward passes in this precision, on the modules' device; float32 changes nothing."""
+    return torch.autocast(device_of(modules).type, precision, enabled=precision != torch.float32)
 
 
 def torch_generator(seed: int, stage: str, step: int, purpose: str) -> torch.Generator:

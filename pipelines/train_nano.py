@@ -5,17 +5,15 @@
 To end a run early, resume it with fewer steps: `--set denoiser.loop.steps=8000`; the learning rate then falls in time.
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 
 from posedreamer.training.nano_config import load_train_config
-from posedreamer.training.nano_data import CHUNK_SIZE
+from posedreamer.training.nano_data import open_dataset
 from posedreamer.training.nano_run import (
     PictureSet,
     record_config,
@@ -26,20 +24,9 @@ from posedreamer.training.nano_run import (
 
 
 def load_pictures(folder: Path, count: int | None) -> PictureSet:
-    """The first `count` pictures of a packed data set (pipelines/render_training_set.py), or all; chunks that miss are a ValueError."""
-    if not (folder / "dataset.json").is_file():
-        raise ValueError(f"train_nano: no data set in {folder}; render it first")
-    there = json.loads((folder / "dataset.json").read_text())["count"]
-    count = there if count is None else count
-    if count > there:
-        raise ValueError(f"train_nano: {folder} has {there} pictures, expected at least {count}")
-    marks = [folder / "chunks" / f"{chunk:05d}.json" for chunk in range(-(-count // CHUNK_SIZE))]
-    missing = [mark.stem for mark in marks if not mark.is_file()]
-    if missing:
-        raise ValueError(f"train_nano: {folder} lacks the chunks {', '.join(missing[:8])}; render them first")
-    images, maps = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("images", "xyz"))
-    prompts = [text for mark in marks for text in json.loads(mark.read_text())["prompts"]]
-    return PictureSet(images[:count], maps[:count], prompts[:count])
+    """The first `count` pictures of a packed data set, or all."""
+    people = open_dataset(folder, count)
+    return PictureSet(people.images, people.xyz, people.prompts)
 
 
 def main(

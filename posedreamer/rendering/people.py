@@ -130,20 +130,21 @@ def dress(
     rng: np.random.Generator,
 ) -> DressedMesh:
     """Body and garments as one mesh with its colours. attributes: all of `attributes.VALUES`."""
-    garments = {
-        "shoes": _pick(looks.SHOES_GARMENTS[attributes["shoes"]], rng),
-        "bottom": _pick(looks.BOTTOM_GARMENTS[attributes["bottom"]], rng),
-        "top": _pick(looks.TOP_GARMENTS[attributes["top"]], rng),
+    choices = {
+        "shoes": looks.SHOES_GARMENTS[attributes["shoes"]],
+        "bottom": looks.BOTTOM_GARMENTS[attributes["bottom"]],
+        "top": looks.TOP_GARMENTS[attributes["top"]],
     }
     # From inside to outside: a top hangs over trousers, and is tucked into a skirt; a coat is worn over everything.
     if attributes["bottom"] == "skirt" and attributes["top"] != "coat":
-        garments["bottom"] = garments.pop("bottom")
-    cloth = {part: looks.jittered(looks.CLOTH_COLORS[attributes[f"{part}_color"]], rng) for part in garments}
-    colors = {name: cloth[part] for part, name in garments.items() if name is not None}
+        choices["bottom"] = choices.pop("bottom")
+    garments = {part: names[int(rng.integers(len(names)))] for part, names in choices.items() if names}
+    cloth = {part: looks.jittered(looks.CLOTH_COLORS[attributes[f"{part}_color"]], rng) for part in choices}
+    colors = {name: cloth[part] for part, name in garments.items()}
     hair_color = looks.jittered(looks.HAIR_COLORS[attributes["hair_color"]], rng)
-    hair = _pick(looks.HAIR_GARMENTS[attributes["hair_style"]], rng)
-    if hair is not None:
-        colors[hair] = hair_color
+    styles = looks.HAIR_GARMENTS[attributes["hair_style"]]
+    if styles:
+        colors[styles[int(rng.integers(len(styles)))]] = hair_color
     skin = looks.jittered(looks.SKIN_COLORS[attributes["skin"]], rng, 0.7)
     outfit = dresser.outfit(tuple(colors))
     vertices, albedo, first = [posed.vertices], [dresser.skin_paint().albedo(skin, hair_color, rng)], {}
@@ -162,10 +163,6 @@ def dress(
         top.astype(np.float32),
         draw_pattern(attributes["top_pattern"], cloth["top"], rng),
     )
-
-
-def _pick(names: tuple[str, ...], rng: np.random.Generator) -> str | None:
-    return names[int(rng.integers(len(names)))] if names else None
 
 
 def _foot(vertices_cam: Float[np.ndarray, "verts 3"], T_cam_from_world: Float[np.ndarray, "4 4"]) -> np.ndarray:

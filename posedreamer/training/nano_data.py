@@ -35,6 +35,7 @@ from posedreamer.strict import differences
 
 CHUNK_SIZE = 128
 ARRAYS = ("images", "xyz", "coco_keypoints", "mask_area")
+SAID = ("prompts", "attributes", "tags")
 
 
 class PeopleMaker(NamedTuple):
@@ -166,16 +167,50 @@ def finish_dataset(folder: Path) -> int:
     A chunk that is missing is a ValueError.
     """
     settings = json.loads((folder / "dataset.json").read_text())
-    marks = [
-        folder / "chunks" / f"{chunk:05d}.json" for chunk in range(-(-settings["count"] // settings["chunk_size"]))
-    ]
+    for name, rows in _said_by_chunks(folder, -(-settings["count"] // settings["chunk_size"])).items():
+        _write_json(folder / f"{name}.json", rows)
+    return settings["count"]
+
+
+class People(NamedTuple):
+    """The first rows of a packed data set; arrays are memory maps."""
+
+    images: UInt8[np.ndarray, "count h w 3"]
+    xyz: UInt8[np.ndarray, "count h w 3"]
+    coco_keypoints: Float32[np.ndarray, "count 17 3"]
+    mask_area: Float32[np.ndarray, " count"]
+    prompts: list[str]
+    attributes: list[dict[str, str]]
+    tags: list[list[str]]
+
+
+def open_dataset(folder: Path, count: int | None = None, split: Split | None = None) -> People:
+    """The first `count` rows, or all. What is missing, or another split than is wanted, is a ValueError that says which.
+
+    A data set may be opened while it is rendered, as far as its chunks are there.
+    """
+    path = folder / "dataset.json"
+    if not path.is_file():
+        raise ValueError(f"data set {folder}: {path.name} is missing; render it first (render_training_set.py)")
+    settings = json.loads(path.read_text())
+    wanted = int(settings["count"]) if count is None else count
+    if wanted > settings["count"]:
+        raise ValueError(f"data set {folder}: has {settings['count']} rows, expected at least {wanted}")
+    if split is not None and settings["split"] != split:
+        raise ValueError(f"data set {folder}: is of the split {settings['split']}, expected {split}")
+    said = _said_by_chunks(folder, -(-wanted // settings["chunk_size"]))
+    arrays = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)[:wanted] for name in ARRAYS)
+    return People(*arrays, *(said[name][:wanted] for name in SAID))
+
+
+def _said_by_chunks(folder: Path, chunks: int) -> dict[str, list[Any]]:
+    """What the first chunks say of their rows, by name; a chunk that is missing is a ValueError."""
+    marks = [folder / "chunks" / f"{chunk:05d}.json" for chunk in range(chunks)]
     missing = [mark.stem for mark in marks if not mark.exists()]
     if missing:
         raise ValueError(f"data set {folder}: {len(missing)} chunks are missing: {', '.join(missing[:8])}")
-    chunks = [json.loads(mark.read_text()) for mark in marks]
-    for name in ("prompts", "attributes", "tags"):
-        _write_json(folder / f"{name}.json", [row for chunk in chunks for row in chunk[name]])
-    return settings["count"]
+    said = [json.loads(mark.read_text()) for mark in marks]
+    return {name: [row for chunk in said for row in chunk[name]] for name in SAID}
 
 
 def _render_one(

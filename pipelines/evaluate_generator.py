@@ -69,8 +69,10 @@ def main() -> None:
     cost = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - used}
     np.save(arguments.out / "generated.npy", pictures)
     other = np.roll(np.arange(len(pictures)), len(pictures) // 2)
-    kinds = [measure(shown, people, judge, observer) for shown in (pictures, people.images, pictures[other])]
-    found = summary(*kinds, people.tags, generator_for(config.seed, "evaluation", "bootstrap"))
+    made, true, shuffled = (
+        measure(shown, people, judge, observer) for shown in (pictures, people.images, pictures[other])
+    )
+    found = summary(made, true, shuffled, people.tags, generator_for(config.seed, "evaluation", "bootstrap"))
     of_generated, of_true = (features.extract(list(shown)) for shown in (pictures, people.images))
     found["held_out_renders"] = distances(of_generated, of_true)
     if arguments.train is not None:
@@ -88,7 +90,7 @@ def main() -> None:
     per_picture = {name: value / len(pictures) for name, value in cost.items()}
     result = {"model": model.identity, "bodies": len(pictures), "settings": settings, "cost": per_picture, **found}
     (arguments.out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
-    order = np.argsort(np.nan_to_num(kinds[0].oks_coco - kinds[1].oks_coco))
+    order = np.argsort(np.nan_to_num(made.oks_coco - true.oks_coco))
     for name, chosen in {"first": np.arange(30), "worst": order[:30]}.items():
         rows = [maps[chosen[k : k + 10]] for k in (0, 10, 20) for maps in (people.xyz, pictures, people.images)]
         save_grid(arguments.out / f"{name}.png", rows)

@@ -1,10 +1,12 @@
-"""The nano autoencoder's loss, and the latents of a whole data set.
+"""The nano autoencoder: a fixed patch transform as encoder, a trained decoder, and the latents of a whole data set.
 
-Encoder and decoder are trained together: colours, edges and features of the picture, with more weight on the body and its
-head; latents are kept near mean 0 and deviation 1, and a little noise is added to them, so that diffusion can work on them
-as they are and small errors of its own do not show. There is no Kullback-Leibler term and no discriminator.
+The encoder gives the leading principal components of patches, by plain convolutions. (Trained encoders of this size were
+worse after an hour than the first 16 components of 8 x 8 patches are from the start; docs/nano_model_card.md.)
+Diffusion treats all latent channels alike, so their scales decide what it attends to: equal ones make unpredictable texture
+as loud as the body, natural ones nearly silence it. The components keep the square root of their natural scale.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from posedreamer.training.nano_config import AutoencoderConfig
 from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
+SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
 EDGE_WEIGHT = 1.0
 HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
@@ -49,6 +52,7 @@ def error_weight(
 
 
 def autoencoder_loss(
+    model: Any,
     images: UInt8[np.ndarray, "count h w 3"],
     conditions: UInt8[np.ndarray, "count h w 3"],
     config: AutoencoderConfig,
@@ -56,7 +60,7 @@ def autoencoder_loss(
     precision: torch.dtype,
     device: str,
 ) -> LossAt:
-    """Absolute error of colours and of their differences between neighbours, distance of features, spread of the latents."""
+    """Of the decoder: absolute error of colours and of their differences between neighbours, and distance of features."""
     distance = PerceptualDistance(device) if config.perceptual_weight > 0 else None
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
@@ -65,31 +69,28 @@ def autoencoder_loss(
         pictures = to_signed(images[(rows, *window)]).to(device, memory_format=torch.channels_last)
         maps = to_condition(conditions[(rows, *window)]).to(device)
         weight = error_weight(maps, config.person_weight, config.head_weight)
-        cells = pictures.shape[2] // 2 ** (len(config.encoder_blocks) - 1)
-        shape = (config.loop.batch_size, config.latent_channels, cells, cells)
+        with torch.no_grad():
+            latents = model.encode(pictures).latents
+        shape = (config.loop.batch_size, *latents.shape[1:])
         noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part].to(device)
         with autocast(modules, precision):
-            latents = modules["encoder"](pictures).float()
             shown = modules["decoder"](latents + config.noise * noise)
             features = distance(shown, pictures) if distance is not None else torch.zeros((), device=device)
         error = shown.float() - pictures
         edges = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() + (error.diff(dim=3).abs() * weight[..., 1:]).mean()
         colours = (error.abs() * weight).mean() + EDGE_WEIGHT * edges
-        return colours + config.perceptual_weight * features + config.spread_weight * spread(latents)
+        return colours + config.perceptual_weight * features
 
     return loss_at
 
 
-def spread(latents: Float[Tensor, "batch c cells_h cells_w"]) -> Float[Tensor, ""]:
-    """How far the channels are from mean 0 and deviation 1 over batch and cells: mean squares, summed; 0 at best."""
-    means, deviations = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
-    return means.square().mean() + (deviations - 1.0).square().mean()
-
-
 def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple[slice, slice]:
-    """The part of the pictures that a step sees: one square for the whole batch, or all."""
+    """The part of the pictures that a step sees: one square for the whole batch, whole patches of it, or all."""
     crop = config.crop if step < config.loop.steps - config.whole_steps else size
-    top, left = generator_for(seed, f"{STAGE}/{step}", "crop").integers(0, size - crop, endpoint=True, size=2)
+    places = (size - crop) // config.factor
+    top, left = config.factor * generator_for(seed, f"{STAGE}/{step}", "crop").integers(
+        0, places, endpoint=True, size=2
+    )
     return slice(top, top + crop), slice(left, left + crop)
 
 
@@ -99,6 +100,48 @@ def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Te
     device = next(model.parameters()).device
     batches = range(0, len(images), 64)
     return torch.cat([model.encode(to_signed(images[k : k + 64]).to(device)).latents.half().cpu() for k in batches])
+
+
+@torch.no_grad()
+def patch_transform(
+    model: Any,
+    images: UInt8[np.ndarray, "count h w 3"],
+    conditions: UInt8[np.ndarray, "count h w 3"],
+    config: AutoencoderConfig,
+) -> Float[np.ndarray, " channels"]:
+    """Sets the encoder to the principal components of the pictures' patches; returns the latents' deviations.
+
+    Patches count as pixels do in the loss: more on the body. Latents are centred; deviations are the natural ones, over the
+    largest, to the power of SCALE_EXPONENT.
+    """
+    layers = list(model.encoder.layers)
+    channels, downs = layers[-1].out_channels, layers[1:-1]
+    patches, weight = (to_signed(images) + 1.0) / 2.0, to_condition(conditions)
+    weight = error_weight(weight, config.person_weight, config.head_weight, config.factor).flatten().double()
+    for _ in downs:
+        patches = F.pixel_unshuffle(patches, 2)  # the order of channels that the convolutions below make, too
+    patches = patches.permute(0, 2, 3, 1).flatten(0, 2).double()
+    mean = (weight[:, None] * patches).sum(dim=0) / weight.sum()
+    variances, axes = torch.linalg.eigh(torch.cov(patches.T, aweights=weight, correction=0))
+    deviations, axes = variances.flip(0)[:channels].sqrt(), axes.flip(1)[:, :channels]
+    # An eigenvector's sign is arbitrary: the largest entry is made positive.
+    axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    wished = (deviations / deviations[0]) ** SCALE_EXPONENT
+    rows = ((wished / deviations)[:, None] * axes.T).float()
+    for layer in layers:
+        layer.weight.zero_()
+    for colour in range(3):
+        layers[0].weight[colour, colour, 1, 1] = 1.0
+    # With stride 2 and padding 1, taps 1 and 2 of a kernel meet the square itself.
+    for depth, layer in enumerate(downs[:-1]):
+        for channel, (y, x) in itertools.product(range(3 * 4**depth), np.ndindex(2, 2)):
+            layer.weight[4 * channel + 2 * y + x, channel, 1 + y, 1 + x] = 1.0
+    taps = rows.reshape(channels, -1, 2, 2)
+    downs[-1].weight[:channels, : taps.shape[1], 1:, 1:] = taps
+    layers[-1].weight[range(channels), range(channels), 1, 1] = 1.0
+    layers[0].bias.zero_()
+    layers[-1].bias.copy_(-(rows.double() @ mean).float())
+    return wished.numpy()
 
 
 @torch.no_grad()

@@ -11,22 +11,20 @@ from posedreamer.training.loop_config import LoopConfig
 
 
 class AutoencoderConfig(Strict):
-    """AutoencoderTiny. Its factor is 2 for each pair of neighbours in encoder_blocks, from the picture down, and decoder_blocks, back.
+    """AutoencoderTiny. The encoder is fixed: the leading principal components of square patches. The decoder is trained.
 
-    width: channels everywhere but in the latents; the block lists are residual blocks at each resolution. noise: standard
-    deviation added to the latents in training, so that near latents show alike pictures. spread_weight: of the latents'
-    means from 0 and deviations from 1, as diffusion wants them. perceptual_weight: of the distance between features.
-    person_weight: extra weight of pixels on the body; head_weight: more of those on the head. crop: side in pixels of the
-    squares trained on; the last `whole_steps` see whole pictures. pictures: so many of the first are trained on; none: all.
+    width: channels of the decoder; blocks: its residual blocks at each resolution, coarsest first: three resolutions more than
+    the latents' make patches of 8 x 8. noise: standard deviation added to the latents in training, so that near latents show
+    alike pictures. perceptual_weight: of the distance between features. person_weight: extra weight of pixels (and patches) on
+    the body; head_weight: more of those on the head. crop: side in pixels of the squares trained on; the last `whole_steps`
+    see whole pictures. pictures: so many of the first are trained on; none: all.
     """
 
     pictures: Positive | None = None
-    latent_channels: Positive = 8
-    width: Positive = 48
-    encoder_blocks: tuple[Annotated[int, Field(ge=0)], ...] = (0, 0, 1, 2)
-    decoder_blocks: tuple[Annotated[int, Field(ge=0)], ...] = (3, 2, 1, 0)
-    noise: PositiveFloat = 0.1
-    spread_weight: PositiveFloat = 0.05
+    latent_channels: Positive = 16
+    width: Positive = 64
+    blocks: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2)] = (3, 2, 1, 0)
+    noise: PositiveFloat = 0.03
     perceptual_weight: Annotated[float, Field(ge=0.0)] = 0.1
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
     head_weight: Annotated[float, Field(ge=0.0)] = 2.0
@@ -34,12 +32,15 @@ class AutoencoderConfig(Strict):
     whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig
 
+    @property
+    def factor(self) -> int:
+        """Pixels along the side of a latent's patch."""
+        return 2 ** (len(self.blocks) - 1)
+
     @model_validator(mode="after")
-    def _factors_agree(self) -> "AutoencoderConfig":
-        if len(self.encoder_blocks) != len(self.decoder_blocks):
-            raise ValueError(
-                f"encoder_blocks and decoder_blocks: got {len(self.encoder_blocks)} and {len(self.decoder_blocks)} resolutions"
-            )
+    def _patches_have_as_many_components(self) -> "AutoencoderConfig":
+        if self.latent_channels > 3 * self.factor**2:
+            raise ValueError(f"latent_channels: {self.latent_channels}, but a patch has {3 * self.factor**2} values")
         return self
 
 

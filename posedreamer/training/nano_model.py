@@ -25,14 +25,15 @@ POOLING_HEADS = 4  # of the attention that pools the text for the embedding of t
 
 
 def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
-    """An AutoencoderTiny of the config's shape."""
+    """An AutoencoderTiny without any nonlinearity in the encoder; `patch_transform` is what its weights are set from."""
     from diffusers import AutoencoderTiny
 
+    levels = len(config.blocks)
     return AutoencoderTiny(
-        encoder_block_out_channels=(config.width,) * len(config.encoder_blocks),
-        num_encoder_blocks=config.encoder_blocks,
-        decoder_block_out_channels=(config.width,) * len(config.decoder_blocks),
-        num_decoder_blocks=config.decoder_blocks,
+        encoder_block_out_channels=(3 * (config.factor // 2) ** 2,) * levels,
+        num_encoder_blocks=(0,) * levels,
+        decoder_block_out_channels=(config.width,) * levels,
+        num_decoder_blocks=config.blocks,
         latent_channels=config.latent_channels,
         scaling_factor=1.0,
     )

@@ -12,7 +12,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
+FITTED = 1024  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
 FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
@@ -78,35 +79,32 @@ def trained_before(config: TrainNanoConfig) -> dict[str, int]:
 
 
 def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
-    """Trains (or resumes) encoder and decoder, and writes `autoencoder.safetensors`."""
+    """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
-    model: Any = build_autoencoder(config.autoencoder)
-    if config.start is not None:
+    settings, model = config.autoencoder, cast(Any, build_autoencoder(config.autoencoder))
+    if config.start is None:
+        fitted = (pictures.images[:FITTED], pictures.conditions[:FITTED])
+        deviations = autoencoding.patch_transform(model, *fitted, settings)
+        logger.info("autoencoder: latent deviations %s", deviations.round(3))
+    else:
         start_from({"vae": model}, config.start)
     model.to(config.device, memory_format=torch.channels_last)
+    precision = getattr(torch, config.precision)
     loss_at = autoencoding.autoencoder_loss(
-        pictures.images,
-        pictures.conditions,
-        config.autoencoder,
-        config.seed,
-        getattr(torch, config.precision),
-        config.device,
+        model, pictures.images, pictures.conditions, settings, config.seed, precision, config.device
     )
     shown = pictures.images[: config.preview.columns]
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         averaged = copy.deepcopy(model)
-        for name, module in averages.items():
-            getattr(averaged, name).load_state_dict(module.state_dict())
+        averaged.decoder.load_state_dict(averages["decoder"].state_dict())
         rows = [shown, autoencoding.reconstruct(averaged, shown)]
         save_grid(out / "previews" / f"autoencoder-{step:07d}.png", rows)
         state = {key: value.contiguous() for key, value in averaged.state_dict().items()}
         save_file(state, out / "autoencoder.safetensors")
 
-    loop = config.autoencoder.loop
-    folder = out / autoencoding.STAGE
-    modules = {"encoder": model.encoder, "decoder": model.decoder}
-    _, losses = train(autoencoding.STAGE, modules, loss_at, loop, folder, preview, resume, config.threads)
+    folder, modules = out / autoencoding.STAGE, {"decoder": model.decoder}
+    _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
 
 

@@ -25,7 +25,7 @@ from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
 from posedreamer.training.loop import batch_at, learning_rate  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
-from posedreamer.training.nano_model import build_scheduler  # noqa: E402
+from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
 from posedreamer.training.nano_run import (  # noqa: E402
     PictureSet,
     record_config,
@@ -59,7 +59,7 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "threads": threads,
             "precision": "float32",
             "autoencoder": {
-                "width": 8, "encoder_blocks": [0, 0, 0], "decoder_blocks": [1, 0, 0], "crop": 16, "whole_steps": 1,
+                "latent_channels": 8, "width": 8, "blocks": [1, 0, 0], "crop": 16, "whole_steps": 1,
                 "loop": times | loop,
             },
             "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},
@@ -226,13 +226,64 @@ def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):
         train_denoiser(config.model_copy(update={"denoiser": wider}), random_pictures(), tmp_path, resume=False)
 
 
-def test_the_spread_of_latents_is_measured_from_mean_0_and_deviation_1():
-    generator = torch.Generator().manual_seed(0)
-    standard = torch.randn(64, 3, 16, 16, generator=generator)
-    standard = (standard - standard.mean(dim=(0, 2, 3), keepdim=True)) / standard.std(dim=(0, 2, 3), keepdim=True)
-    assert autoencoding.spread(standard).item() == pytest.approx(0.0, abs=1e-9)
-    moved = standard * torch.tensor([1.0, 1.5, 2.0])[:, None, None] + torch.tensor([0.3, 0.0, 0.0])[:, None, None]
-    assert autoencoding.spread(moved).item() == pytest.approx((0.3**2 + 0.5**2 + 1.0**2) / 3, rel=1e-5)
+def patch_encoder(tmp_path, images, maps, **changes):
+    config = tiny_config(tmp_path).autoencoder.model_copy(update=changes)
+    model = build_autoencoder(config)
+    deviations = torch.tensor(autoencoding.patch_transform(model, images, maps, config))
+    with torch.no_grad():
+        latents = model.encode(autoencoding.to_signed(images)).latents
+    return deviations, latents.permute(1, 0, 2, 3).flatten(1).double()
+
+
+def test_encoder_is_the_orthogonal_projection_of_patches(tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (20, SIZE, SIZE, 3)).astype(np.uint8)
+    images[..., 1:] = images[..., :1]  # grey, and vertical pairs alike: eight degrees of freedom a patch
+    images[:, 1::2] = images[:, ::2]
+    deviations, flat = patch_encoder(tmp_path, images, np.zeros_like(images), latent_channels=8)
+    # float32 sums of 48 products
+    assert flat.mean(dim=1).abs().max() < 1e-4
+    torch.testing.assert_close(
+        torch.cov(flat, correction=0), torch.diag(deviations.double() ** 2), atol=1e-3, rtol=1e-3
+    )
+    # Nothing is lost: distances between patches, in natural scales, are those between latents.
+    natural = flat / deviations[:, None]
+    pixels = torch.tensor(images[:, ::2, :, 0]).double().unfold(1, 2, 2).unfold(2, 4, 4).flatten(3).flatten(0, 2)
+    left = natural.T - natural.mean(dim=1)
+    covariance = torch.cov(pixels.T)
+    centred = pixels - pixels.mean(dim=0)
+    mahalanobis = (centred @ torch.linalg.inv(covariance) * centred).sum(dim=1)
+    torch.testing.assert_close(left.square().sum(dim=1), mahalanobis, rtol=1e-2, atol=1e-2)
+
+
+def test_larger_patches_are_projected_alike(tmp_path):
+    # Colours of 8 x 8 patches with three degrees of freedom: three latents tell everything, whatever the patch's size.
+    cells = np.random.default_rng(2).integers(0, 256, (30, SIZE // 8, SIZE // 8, 3))
+    images = cells.repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+    deviations, flat = patch_encoder(tmp_path, images, np.zeros_like(images), latent_channels=3, blocks=(1, 0, 0, 0))
+    colours = torch.tensor(cells).double().flatten(0, 2)
+    torch.testing.assert_close(
+        torch.cov(flat, correction=0), torch.diag(deviations.double() ** 2), atol=1e-3, rtol=1e-3
+    )
+    solution = torch.linalg.lstsq(torch.cat([flat.T, torch.ones(flat.shape[1], 1)], dim=1), colours).solution
+    shown = torch.cat([flat.T, torch.ones(flat.shape[1], 1)], dim=1) @ solution
+    torch.testing.assert_close(shown, colours, atol=0.1, rtol=0)
+
+
+def test_patches_of_the_body_count_more(tmp_path):
+    # On the body only red varies, beside it only green: which of them leads follows the weights.
+    rng = np.random.default_rng(3)
+    images, maps = np.zeros((2, 40, SIZE, SIZE, 3), np.uint8)
+    images[...] = (127, 80, 0)  # the means, so that only what varies counts
+    images[:, :8, :, 0] = rng.integers(0, 256, (40, 8, SIZE))
+    images[:, 8:, :, 1] = rng.integers(0, 160, (40, SIZE - 8, SIZE))
+    maps[:, :8] = 100
+    config = tiny_config(tmp_path).autoencoder
+    for weight, leads in ((0.0, 1), (40.0, 0)):
+        changed = config.model_copy(update={"latent_channels": 1, "person_weight": weight, "head_weight": 0.0})
+        model = build_autoencoder(changed)
+        autoencoding.patch_transform(model, images, maps, changed)
+        first = model.encoder.layers[2].weight[0].reshape(3, 4, -1).abs().sum(dim=(1, 2))  # colour, place in 2 x 2
+        assert first.argmax() == leads
 
 
 def test_signed_pixels_round_trip():

@@ -69,10 +69,11 @@ class EmphasisConfig(Strict):
 class DenoiserConfig(Strict):
     """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
 
-    caption_dropout: share of pictures trained with the empty prompt. emphasis: of all steps but the last `finish_steps`, which
+    pictures: so many of the first are trained on; none: all. caption_dropout: share of pictures trained with the empty prompt. emphasis: of all steps but the last `finish_steps`, which
     have that of `finish`.
     """
 
+    pictures: Positive | None = None
     channels: tuple[Positive, ...]
     attention: tuple[bool, ...]
     heads: tuple[Positive, ...]
@@ -93,6 +94,20 @@ class DenoiserConfig(Strict):
     def emphasis_at(self, step: int) -> EmphasisConfig:
         """What step number `step` attends to."""
         return self.finish if step >= self.loop.steps - self.finish_steps else self.emphasis
+
+
+class DistillationConfig(Strict):
+    """The few-step student (nano_distillation.py). steps: of the student; substeps: of the teacher in each of them, at this guidance
+    and weight of the ControlNet, which the student then needs no longer. Weights as in EmphasisConfig.
+    """
+
+    steps: Positive = 8
+    substeps: Positive = 2
+    guidance: PositiveFloat = 2.0
+    controlnet_scale: PositiveFloat = 1.0
+    person_weight: Annotated[float, Field(ge=0.0)] = 2.0
+    head_weight: Annotated[float, Field(ge=0.0)] = 4.0
+    loop: LoopConfig
 
 
 class PreviewConfig(Strict):
@@ -121,6 +136,7 @@ class TrainNanoConfig(Strict):
     autoencoder: AutoencoderConfig
     text: TextConfig = TextConfig()
     denoiser: DenoiserConfig
+    distillation: DistillationConfig
     preview: PreviewConfig = PreviewConfig()
 
     @model_validator(mode="after")

@@ -61,12 +61,13 @@ def predict(
     times: Int64[Tensor, " batch"],
     words: Int64[Tensor, "batch length"],
     condition: Float[Tensor, "batch 3 h w"],
+    controlnet_scale: float = 1.0,
 ) -> Tensor:
     """The UNet's output under the ControlNet, as the pipeline computes it."""
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     text = modules["text_encoder"](words).last_hidden_state
     down, middle = modules["controlnet"](
-        noisy, times, encoder_hidden_states=text, controlnet_cond=condition, return_dict=False
+        noisy, times, text, condition, conditioning_scale=controlnet_scale, return_dict=False
     )
     return modules["unet"](
         noisy,

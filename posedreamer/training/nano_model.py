@@ -151,15 +151,35 @@ def build_scheduler() -> Any:
     )
 
 
-def build_pipeline(modules: Mapping[str, nn.Module], autoencoder: nn.Module, tokenizer: Any) -> Any:
-    """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker."""
+def build_student_scheduler() -> Any:
+    """DDIM on the same noise schedule, at the times that a distilled student looks at (nano_distillation.py)."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+        clip_sample=False,
+    )
+
+
+def build_pipeline(
+    modules: Mapping[str, nn.Module], autoencoder: nn.Module, tokenizer: Any, scheduler: Any = None
+) -> Any:
+    """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker.
+
+    scheduler: none for that of `build_scheduler`.
+    """
     from diffusers import StableDiffusionControlNetPipeline
 
     parts: dict[str, Any] = {
         **{name: modules[name] for name in MODULES},
         "vae": autoencoder,
         "tokenizer": tokenizer,
-        "scheduler": build_scheduler(),
+        "scheduler": scheduler or build_scheduler(),
         "safety_checker": None,
         "feature_extractor": None,
     }

@@ -1,4 +1,4 @@
-"""The two stages of the nano generator's training in order, with their previews and exports: what train_nano.py runs.
+"""The stages of the nano generator's training in order, with their previews and exports: what train_nano.py runs.
 
 Folder of a run: `config.json` is what it was last started with, `autoencoder/` and `denoiser/` hold checkpoints, `previews/`
 sample grids and loss curves, `export` links to the newest exported pipeline (averaged weights, float16). The link is swapped
@@ -26,13 +26,15 @@ from posedreamer.stages.generation.diffusers_backend import FACTS, check_conditi
 from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
+from posedreamer.training import nano_distillation as distillation
 from posedreamer.training.loop import train
-from posedreamer.training.nano_config import TrainNanoConfig
+from posedreamer.training.nano_config import PreviewConfig, TrainNanoConfig
 from posedreamer.training.nano_model import (
     build_autoencoder,
     build_denoiser,
     build_pipeline,
     build_scheduler,
+    build_student_scheduler,
     build_text_encoder,
     save_pipeline,
     start_from,
@@ -139,12 +141,7 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
     tokenizer = _tokenizer(config, pictures.prompts)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
     latents = cached_latents(config, autoencoder, pictures, out)
-    unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
-    modules = {
-        "unet": unet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
-        "controlnet": controlnet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
-        "text_encoder": build_text_encoder(config.text, tokenizer).to(config.device),
-    }
+    modules = _denoiser(config, tokenizer, latents)
     if config.start is not None:
         start_from(modules, config.start)
     loss_at = diffusion.diffusion_loss(
@@ -161,8 +158,13 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
         shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer)
-        save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config, pictures))
-        export(shown, out, step, config)
+        save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config.preview, pictures))
+        before, seen = trained_before(config), step * config.denoiser.loop.batch_size
+        facts = {
+            "trained_steps": before["trained_steps"] + step,
+            "trained_pictures": before["trained_pictures"] + seen,
+        }
+        export(shown, out / "exports" / f"{step:07d}", out / "export", config, facts)
 
     loop = config.denoiser.loop
     _, losses = train(diffusion.STAGE, modules, loss_at, loop, out / diffusion.STAGE, preview, resume, config.threads)
@@ -170,30 +172,81 @@ def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, res
     return out / "export"
 
 
-def export(pipeline: Any, out: Path, step: int, config: TrainNanoConfig) -> None:
-    """Writes `exports/<step>` and points the link `export` to it; older exports are removed. The pipeline becomes float16.
+def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
+    """Distils (or goes on distilling) the exported denoiser into few steps. Returns the folder of the last export."""
+    teacher_folder = (out / "export").resolve()
+    if not teacher_folder.is_dir():
+        raise ValueError(f"train_nano: {out / 'export'} is missing; run the stage `denoiser` first")
+    autoencoder = load_autoencoder(config, out)
+    tokenizer = _tokenizer(config, pictures.prompts)
+    torch.manual_seed(seed_for(config.seed, distillation.STAGE, "weights"))
+    latents = cached_latents(config, autoencoder, pictures, out)
+    teacher, student = (_denoiser(config, tokenizer, latents) for _ in range(2))
+    for modules in (teacher, student):
+        start_from(modules, teacher_folder)
+    for module in teacher.values():
+        module.eval().requires_grad_(False)
+    text_encoder = student.pop("text_encoder")
+    settings, teachers = config.distillation, json.loads((teacher_folder / FACTS).read_text())
+    loss_at = distillation.distillation_loss(
+        teacher,
+        latents,
+        pictures.conditions,
+        encode(tokenizer, pictures.prompts),
+        encode(tokenizer, [""])[0],
+        build_student_scheduler().alphas_cumprod,
+        settings,
+        config.seed,
+        getattr(torch, config.precision),
+    )
 
-    Steps and pictures are counted with those of the start.
-    """
-    folder = out / "exports" / f"{step:07d}"
+    def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
+        copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
+        copies["text_encoder"] = copy.deepcopy(text_encoder).cpu()
+        shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer, build_student_scheduler())
+        drawing = PreviewConfig(columns=config.preview.columns, steps=settings.steps, guidance=1.0)
+        save_grid(out / "previews" / f"student-{step:07d}.png", _preview_rows(shown, drawing, pictures))
+        facts = {
+            "trained_steps": teachers["trained_steps"],
+            "trained_pictures": teachers["trained_pictures"],
+            "distilled_to_steps": settings.steps,
+            "distillation_pictures": step * settings.loop.batch_size,
+        }
+        export(shown, out / "students" / f"{step:07d}", out / "student_export", config, facts)
+
+    folder = out / distillation.STAGE
+    _, losses = train(distillation.STAGE, student, loss_at, settings.loop, folder, preview, resume, config.threads)
+    save_loss_curve(out / "previews" / "student.png", losses)
+    return out / "student_export"
+
+
+def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, facts: Mapping[str, int]) -> None:
+    """Writes the pipeline, which becomes float16, and points the link to it; all but two neighbours of it are removed."""
     shutil.rmtree(folder, ignore_errors=True)
-    before = trained_before(config)
-    facts = {
+    known = {
         "name": "nano",
         "condition_kind": "xyz",
         "condition_renderer": condition_renderer_id("xyz"),
         "image_size": config.image_size,
-        "trained_steps": before["trained_steps"] + step,
-        "trained_pictures": before["trained_pictures"] + step * config.denoiser.loop.batch_size,
     }
-    save_pipeline(pipeline, folder, facts)
-    link = out / "export.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.relative_to(out))
-    link.replace(out / "export")
+    save_pipeline(pipeline, folder, {**known, **facts})
+    draft = link.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(folder.relative_to(link.parent))
+    draft.replace(link)
     for older in sorted(folder.parent.iterdir())[:-2]:
         shutil.rmtree(older)
-    logger.info("exported %s", json.dumps(facts, sort_keys=True))
+    logger.info("exported %s", json.dumps({**known, **facts}, sort_keys=True))
+
+
+def _denoiser(config: TrainNanoConfig, tokenizer: Any, latents: torch.Tensor) -> dict[str, nn.Module]:
+    """UNet, ControlNet and text encoder with fresh weights, on the run's device."""
+    unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
+    return {
+        "unet": unet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "controlnet": controlnet.to(config.device, memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        "text_encoder": build_text_encoder(config.text, tokenizer).to(config.device),
+    }
 
 
 def _tokenizer(config: TrainNanoConfig, prompts: Sequence[str]) -> Any:
@@ -210,17 +263,17 @@ def _tokenizer(config: TrainNanoConfig, prompts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def _preview_rows(pipeline: Any, config: TrainNanoConfig, pictures: PictureSet) -> list[np.ndarray]:
+def _preview_rows(pipeline: Any, drawing: PreviewConfig, pictures: PictureSet) -> list[np.ndarray]:
     """Conditions, generated pictures, true renders: the first pictures of the set, in two groups."""
-    rows, columns = [], config.preview.columns
+    rows, columns = [], drawing.columns
     for first in (0, columns):
         part = slice(first, first + columns)
         generated = pipeline(
             prompt=list(pictures.prompts[part]),
             image=autoencoding.to_condition(pictures.conditions[part]),
-            num_inference_steps=config.preview.steps,
-            guidance_scale=config.preview.guidance,
-            controlnet_conditioning_scale=config.preview.controlnet_scale,
+            num_inference_steps=drawing.steps,
+            guidance_scale=drawing.guidance,
+            controlnet_conditioning_scale=drawing.controlnet_scale,
             generator=[torch.Generator().manual_seed(k) for k in range(columns)],
             output_type="np",
         ).images

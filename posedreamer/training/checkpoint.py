@@ -1,7 +1,7 @@
 """Checkpoints of a training loop without pickle: tensors in safetensors, scalars in JSON, swapped in as whole folders.
 
 A checkpoint is a folder `checkpoint-<step>`; it is written under another name and renamed when complete, and only then
-are older ones removed. Tensors are named `weights.<module>.<name>`, `ema.<module>.<name>`, `optimizer.<index>.<name>`.
+are older ones removed. Tensors are named `weights.<module>.<name>`, `ema.<module>.<name>`, `optimizer.<optimizer>.<index>.<name>`.
 """
 
 import json
@@ -26,7 +26,7 @@ def save_checkpoint(
     folder: Path,
     modules: Mapping[str, nn.Module],
     averages: Mapping[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Mapping[str, torch.optim.Optimizer],
     progress: Progress,
 ) -> Path:
     """Writes `folder/checkpoint-<step>` and removes older ones."""
@@ -34,8 +34,9 @@ def save_checkpoint(
     for kind, group in (("weights", modules), ("ema", averages)):
         for name, module in group.items():
             tensors |= {f"{kind}.{name}.{key}": value for key, value in module.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in state.items()}
     final = folder / f"checkpoint-{progress.step:07d}"
     draft = folder / f"draft-{progress.step:07d}"
     shutil.rmtree(draft, ignore_errors=True)
@@ -59,17 +60,18 @@ def load_checkpoint(
     checkpoint: Path,
     modules: Mapping[str, nn.Module],
     averages: Mapping[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> Progress:
-    """Restores modules, averages and optimizer in place. Missing or further tensors raise RuntimeError, by torch."""
+    """Restores modules, averages and optimizers in place. Missing or further tensors raise RuntimeError, by torch."""
     tensors = load_file(checkpoint / "state.safetensors")
     for kind, group in (("weights", modules), ("ema", averages)):
         for name, module in group.items():
             module.load_state_dict(_below(tensors, f"{kind}.{name}."))
-    description = optimizer.state_dict()
-    slots = sorted({int(key.split(".")[1]) for key in tensors if key.startswith("optimizer.")})
-    description["state"] = {slot: _below(tensors, f"optimizer.{slot}.") for slot in slots}
-    optimizer.load_state_dict(description)
+    for name, optimizer in optimizers.items():
+        description, kept = optimizer.state_dict(), _below(tensors, f"optimizer.{name}.")
+        slots = sorted({int(key.split(".")[0]) for key in kept})
+        description["state"] = {slot: _below(kept, f"{slot}.") for slot in slots}
+        optimizer.load_state_dict(description)
     step = json.loads((checkpoint / "state.json").read_text())["step"]
     return Progress(step, tensors["losses"].tolist())
 

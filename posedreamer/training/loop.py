@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from posedreamer.seeds import generator_for, seed_for
 from posedreamer.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from posedreamer.training.loop_config import LoopConfig
+from posedreamer.training.optimizers import Optimizers
 
 logger = logging.getLogger(__name__)
 
@@ -50,26 +51,26 @@ def train(
     if config.batch_size % threads:
         raise ValueError(f"train {stage}: a batch of {config.batch_size} cannot be shared by {threads} threads")
     weights = [weight for module in modules.values() for weight in module.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+    optimizers = Optimizers(modules, config)
     averages = {name: copy.deepcopy(module).requires_grad_(False) for name, module in modules.items()}
     checkpoint = latest_checkpoint(folder)
     if checkpoint is not None and not resume:
         raise ValueError(f"train {stage}: {checkpoint} exists; resume it, or choose another folder")
-    progress = load_checkpoint(checkpoint, modules, averages, optimizer) if checkpoint else Progress(0, [])
+    progress = load_checkpoint(checkpoint, modules, averages, optimizers.named) if checkpoint else Progress(0, [])
     if progress.step > config.steps:
         raise ValueError(f"train {stage}: {checkpoint} has more steps than the {config.steps} asked for")
     losses, started, first = progress.losses, time.monotonic(), progress.step
     replicas = [modules, *(_replica(modules) for _ in range(threads - 1))]
     with ThreadPoolExecutor(threads) as pool:
         for step in range(first, config.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, config)
+            share = rate_share(step, config)
             losses.append(_backward(pool, loss_at, step, replicas, config.batch_size))
             if not np.isfinite(losses[-1]):
                 raise RuntimeError(f"train {stage}: the loss of step {step} is {losses[-1]}")
             torch.nn.utils.clip_grad_norm_(weights, config.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
+            torch.set_num_threads(threads)  # here the cores have nothing else to do
+            optimizers.step(share)
+            torch.set_num_threads(1)
             _average(averages, modules, min(config.ema, (1 + step) / (10 + step)))
             done = step + 1
             if done % 100 == 0:
@@ -78,16 +79,14 @@ def train(
             if done % config.preview_every == 0 and done < config.steps:
                 preview(done, averages)
             if done % config.checkpoint_every == 0 or done == config.steps:
-                save_checkpoint(folder, modules, averages, optimizer, Progress(done, losses))
+                save_checkpoint(folder, modules, averages, optimizers.named, Progress(done, losses))
     preview(config.steps, averages)
     return averages, losses
 
 
-def learning_rate(step: int, config: LoopConfig) -> float:
-    """Linear warm-up, flat, and linear to (nearly) zero over the last `decay_steps`."""
-    rise = (step + 1) / config.warmup_steps
-    fall = (config.steps - step) / config.decay_steps
-    return config.learning_rate * min(1.0, rise, fall)
+def rate_share(step: int, config: LoopConfig) -> float:
+    """Share of the rates at a step: linear warm-up, flat, and linear to (nearly) zero over the last `decay_steps`."""
+    return min(1.0, (step + 1) / config.warmup_steps, (config.steps - step) / config.decay_steps)
 
 
 def batch_at(seed: int, stage: str, step: int, size: int, count: int) -> np.ndarray:

@@ -8,15 +8,16 @@ from posedreamer.strict import Positive, PositiveFloat, Strict
 
 
 class LoopConfig(Strict):
-    """One training loop. The rate warms up, stays, and falls linearly to zero over the last `decay_steps`.
+    """One training loop. The rates warm up, stay, and fall linearly to zero over the last `decay_steps`.
 
     Unlike a cosine, the flat part does not depend on `steps`: a run can be ended early by resuming it with fewer steps.
-    ema: decay of the averaged weights, which are what is shown and exported. Periods are in steps.
+    matrix_rate: of Muon, which then trains the matrices (optimizers.py); without it AdamW trains everything. ema: decay of the averaged weights, which are what is shown and exported. Periods are in steps.
     """
 
     steps: Positive
     batch_size: Positive = 16
     learning_rate: PositiveFloat = 1e-3
+    matrix_rate: PositiveFloat | None = None
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     warmup_steps: Positive = 200
     decay_steps: Positive = 1000

@@ -22,7 +22,7 @@ from posedreamer.rendering.visibility import part_map  # noqa: E402
 from posedreamer.training import loop as training_loop  # noqa: E402
 from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
 from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
-from posedreamer.training.loop import batch_at, learning_rate  # noqa: E402
+from posedreamer.training.loop import batch_at, rate_share  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, TrainNanoConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
 from posedreamer.training.nano_model import build_autoencoder, build_scheduler  # noqa: E402
@@ -65,11 +65,11 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},
             "denoiser": {
                 "channels": [8, 16], "attention": [False, True], "heads": [2, 2], "groups": 4,
-                "condition_channels": [4, 4, 8], "loop": times | loop,
+                "condition_channels": [4, 4, 8], "loop": times | {"matrix_rate": 1e-2} | loop,
                 "emphasis": {"noise_mean": 0.0, "noise_std": 1.0},
                 "finish": {"noise_mean": -1.0, "noise_std": 1.0, "person_weight": 3.0}, "finish_steps": 1,
             },
-            "distillation": {"steps": 2, "loop": times | loop},
+            "distillation": {"steps": 2, "loop": times | {"matrix_rate": 1e-2} | loop},
             "preview": {"columns": 2, "steps": 2},
         }
     )  # fmt: skip
@@ -110,11 +110,11 @@ def test_same_seed_same_losses_and_resume_equals_undisturbed(trained, tmp_path, 
     def killed_at_step_3(step, loop):
         if step == 3:
             raise KeyboardInterrupt
-        return learning_rate(step, loop)
+        return rate_share(step, loop)
 
     for train in (train_autoencoder, train_denoiser):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(training_loop, "learning_rate", killed_at_step_3)
+            patch.setattr(training_loop, "rate_share", killed_at_step_3)
             train(config, random_pictures(), tmp_path, resume=False)
         train(config, random_pictures(), tmp_path, resume=True)
     for stage in ("autoencoder", "denoiser"):
@@ -159,7 +159,7 @@ def test_checkpoints_hold_tensors_and_numbers_only(trained):
     files = [path for path in out.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".safetensors", ".json", ".png"}
     keys = weights_of(out / "denoiser").keys()
-    assert any(key.startswith("optimizer.0.exp_avg") for key in keys) and any(
+    assert any(key.startswith("optimizer.adamw.0.exp_avg") for key in keys) and any(
         key.startswith("ema.unet.") for key in keys
     )
 
@@ -184,7 +184,7 @@ def test_a_start_goes_on_where_the_pipeline_was(trained, tmp_path):
     from diffusers import StableDiffusionControlNetPipeline
 
     _, export = trained
-    config = tiny_config(tmp_path, steps=1, learning_rate=1e-30).model_copy(update={"start": export})
+    config = tiny_config(tmp_path, steps=1, learning_rate=1e-30, matrix_rate=1e-30).model_copy(update={"start": export})
     # One level more attends than in the start: it has to be silent at first.
     config = config.model_copy(update={"denoiser": config.denoiser.model_copy(update={"attention": (True, True)})})
     train_autoencoder(config, random_pictures(), tmp_path, resume=False)
@@ -299,9 +299,9 @@ def test_every_picture_is_seen_once_an_epoch():
 
 def test_learning_rate_rises_stays_and_falls():
     loop = load_train_config(CONFIG, ["denoiser.loop.steps=5000", "denoiser.loop.decay_steps=1000"]).denoiser.loop
-    rates = [learning_rate(step, loop) for step in range(loop.steps)]
-    assert rates[0] < rates[50] < rates[loop.warmup_steps] == rates[3999] == loop.learning_rate
-    assert rates[4500] == pytest.approx(0.5 * loop.learning_rate) and 0 < rates[-1] < 0.01 * loop.learning_rate
+    rates = [rate_share(step, loop) for step in range(loop.steps)]
+    assert rates[0] < rates[50] < rates[loop.warmup_steps] == rates[3999] == 1.0
+    assert rates[4500] == pytest.approx(0.5) and 0 < rates[-1] < 0.01
 
 
 def test_noise_levels_are_log_normal():
@@ -331,6 +331,16 @@ def test_the_head_weighs_most_and_the_mean_is_one():
     parts = part_map(body, drawn.raster)
     means = [(weight[parts == SMPLX_JOINTS.index(name)] / weight[0, 0]).mean() for name in ("head", "spine3")]
     assert means[0] == pytest.approx(4.0, abs=0.05) and means[1] == pytest.approx(2.0, abs=1e-3)
+
+
+def test_the_accelerator_s_config_trains_the_same_nets():
+    cpu, accelerator = load_train_config(CONFIG), load_train_config(CONFIG.with_name("train_nano_gpu.yaml"))
+    assert (cpu.device, accelerator.device) == ("cpu", "cuda")
+    loops = {"loop", "pictures", "finish_steps"}
+    for stage in ("autoencoder", "denoiser", "distillation"):
+        assert getattr(cpu, stage).model_dump(exclude=loops) == getattr(accelerator, stage).model_dump(exclude=loops)
+    with pytest.raises(ValueError, match="threads share a batch on the CPU only: got 2 threads on cuda"):
+        load_train_config(CONFIG, ["device=cuda"])
 
 
 def test_config_refuses_unknown_keys(tmp_path):

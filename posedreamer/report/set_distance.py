@@ -2,8 +2,8 @@
 
 The reference is a folder of pictures, or true renders made for the run: shapes and poses of the held-out split, drawn by the
 run's own settings, photographed by the renderer instead of the generator. Their prompts are drawn from all: the held-out ones
-have three pairs of colours, and the distance would measure just that. The renders follow from the run's seed, so they are
-not stored; their sha256 is.
+have few pairs of colours, and the distance would measure just that. The renders follow from the run's seed, so they are not
+stored; their sha256 is.
 """
 
 import json

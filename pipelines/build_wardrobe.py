@@ -1,6 +1,6 @@
-"""Build the embedded wardrobe (clothes, shoes, hair) on the embedded open body; it needs nothing else.
+"""Build the embedded wardrobe (clothes, shoes, hair) from the embedded open body, which is all that it needs.
 
-python pipelines/build_wardrobe.py --out posedreamer/assets/open_body
+Run: `python pipelines/build_wardrobe.py --out posedreamer/assets/open_body`. It takes a minute.
 """
 
 import argparse

@@ -5,28 +5,26 @@ drawn anew in each picture. Look at them after each change of clothes, light or 
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from posedreamer.bodies.catalog import load_body, load_wardrobe
-from posedreamer.bodies.posing import pose_body, transform_parameters
+from posedreamer.bodies.posing import transform_parameters
 from posedreamer.geometry.cameras import look_at, make_K
 from posedreamer.rendering.attributes import VALUES, draw_attributes
 from posedreamer.rendering.people import render_person
-from posedreamer.sample import BodyParameters
 from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.library import load_library
 from posedreamer.stages.sampling.library_source import pose_to_draw
-from posedreamer.stages.sampling.placing import draw_to_parameters
+from posedreamer.stages.sampling.placing import draw_to_parameters, stand_on_ground
 from posedreamer.stages.sampling.shapes import draw_betas
 
 SEED = 0
 POSES = ("stand_relaxed", "walk", "warrior_two", "hands_on_hips", "sit_on_chair", "arabesque")
 NAME_BAR = 16
-# Sheet -> the attributes whose values are its rows; "" shows whatever is drawn.
+# Sheet -> the attributes whose values are its rows.
 SHEETS = {
     "clothes": ("top", "bottom"),
     "prints": ("top_pattern",),
@@ -62,7 +60,7 @@ def draw_picture(pose: str, wanted: dict[str, str], key: str, size: int) -> np.n
     """The pose, standing on the ground, with the wanted attributes and others drawn from the key."""
     body, rng = load_body(), generator_for(SEED, key, "sheet")
     draw = pose_to_draw(load_library().poses[pose], body.get_buffer("hand_mean").numpy())
-    parameters = on_ground(draw_to_parameters(draw, draw_betas(rng, split="train")))
+    parameters, _ = stand_on_ground(body, draw_to_parameters(draw, draw_betas(rng, split="train")))
     yaw, centre = rng.uniform(-0.8, 0.8), np.array([0.0, 0.85, 0.0])
     T_cam_from_world = look_at(centre + 3.6 * np.array([np.sin(yaw), 0.12, np.cos(yaw)]), centre)
     attributes = draw_attributes(rng) | ({} if "scene" in wanted else {"scene": "studio"}) | wanted
@@ -70,14 +68,6 @@ def draw_picture(pose: str, wanted: dict[str, str], key: str, size: int) -> np.n
         body, load_wardrobe(), transform_parameters(body, parameters, T_cam_from_world),
         make_K(1.55 * size, size, size), size, size, attributes, rng, T_cam_from_world=T_cam_from_world,
     )  # fmt: skip
-
-
-def on_ground(parameters: BodyParameters) -> BodyParameters:
-    """The body with its lowest point on the ground, its middle over the origin."""
-    vertices = pose_body(load_body(), parameters).vertices
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    shift = -np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2], dtype=np.float32)
-    return replace(parameters, transl=parameters.transl + shift)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ Everything is frozen. A stage returns a new sample with parts added (`dataclasse
 Conventions of frames, pixels and rotations: `geometry/cameras.py`. Names of joints: `geometry/skeletons.py`.
 """
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["pending", "kept", "rejected", "failed"]
 
@@ -131,6 +134,12 @@ class Sample:
     def is_pending(self) -> bool:
         """False once a verdict is spoken; later stages pass such a sample on untouched."""
         return self.verdict.status == "pending"
+
+
+def failed(sample: Sample, message: str) -> Sample:
+    """The sample with the verdict failed(message), which is logged with its key."""
+    logger.warning("sample %s: %s", sample.key, message)
+    return replace(sample, verdict=Verdict("failed", message))
 
 
 def make_key(config_hash: str, round_index: int, shard: int, place: int, candidate: int | None = None) -> str:

@@ -69,8 +69,8 @@ class EmphasisConfig(Strict):
 class DenoiserConfig(Strict):
     """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
 
-    pictures: so many of the first are trained on; none: all. caption_dropout: share of pictures trained with the empty prompt. emphasis: of all steps but the last `finish_steps`, which
-    have that of `finish`.
+    pictures: so many of the first are trained on; none: all. caption_dropout: share of pictures trained with the empty prompt.
+    emphasis: of all steps but the last `finish_steps`, which have that of `finish`.
     """
 
     pictures: Positive | None = None

@@ -2,9 +2,10 @@
 
 A folder holds `images.npy` and `xyz.npy` (uint8, count x size x size x 3), `coco_keypoints.npy` (float32, count x 17 x 3: x, y,
 v as in the record), `mask_area.npy` (float32, pixels of the label's silhouette), `prompts.json` (list of texts),
-`attributes.json` (list of mappings), `tags.json` (list of lists: the pose's family first, then its names) and `dataset.json` (what it was made with). It is written in chunks; each is a pure
-function of (seed, split, size, chunk), and `chunks/00012.json`, written last, says that its rows are there. So a killed
-run goes on where it was, and any number of processes ends with the same data.
+`attributes.json` (list of mappings), `tags.json` (list of lists: the pose's family first, then its names) and `dataset.json`
+(what it was made with). It is written in chunks; each is a pure function of (seed, split, size, chunk), and
+`chunks/00012.json`, written last, says that its rows are there. So a killed run goes on where it was, and any number of
+processes ends with the same data.
 """
 
 import json

@@ -5,7 +5,7 @@ variance-preserving form that Stable Diffusion pipelines expect.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,18 +19,36 @@ from posedreamer.training.nano_config import DenoiserConfig, EmphasisConfig
 STAGE = "denoiser"
 
 
+class LatentSet(NamedTuple):
+    """What is trained on: the latents of pictures, the xyz maps of their bodies, the tokens of their prompts and of no prompt."""
+
+    latents: Float[Tensor, "count c h2 w2"]
+    conditions: UInt8[np.ndarray, "count h w 3"]
+    tokens: Int64[Tensor, "count length"]
+    empty: Int64[Tensor, " length"]
+
+    @property
+    def factor(self) -> int:
+        """Pixels along the side of a latent cell."""
+        return self.conditions.shape[1] // self.latents.shape[2]
+
+    def batch(
+        self, rows: np.ndarray, device: torch.device
+    ) -> tuple[Float[Tensor, "batch c h2 w2"], Float[Tensor, "batch 3 h w"], Int64[Tensor, "batch length"]]:
+        """Latents and maps of the rows as the nets take them, on the device, and their tokens."""
+        places = torch.from_numpy(rows)
+        condition = to_condition(self.conditions[rows])
+        return self.latents[places].float().to(device), condition.to(device), self.tokens[places]
+
+
 def diffusion_loss(
-    latents: Float[Tensor, "count c h2 w2"],
-    conditions: UInt8[np.ndarray, "count h w 3"],
-    tokens: Int64[Tensor, "count length"],
-    empty: Int64[Tensor, " length"],
+    data: LatentSet,
     alphas_cumprod: Float[Tensor, " steps"],
     config: DenoiserConfig,
     seed: int,
     precision: torch.dtype,
 ) -> LossAt:
-    """Mean square error of the velocity, with more weight on the body and its head. `empty`: tokens of the empty prompt."""
-    factor = conditions.shape[1] // latents.shape[2]
+    """Mean square error of the velocity, with more weight on the body and its head."""
     size = config.loop.batch_size
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
@@ -40,14 +58,13 @@ def diffusion_loss(
         dropped = (
             torch.rand(size, generator=torch_generator(seed, STAGE, step, "caption"))[part] < config.caption_dropout
         )
-        noise = torch.randn((size, *latents.shape[1:]), generator=torch_generator(seed, STAGE, step, "noise"))[part]
-        rows = batch_at(seed, STAGE, step, size, len(latents))[part]
-        clean, noise = latents[torch.from_numpy(rows)].float().to(device), noise.to(device)
-        condition = to_condition(conditions[rows]).to(device)
-        words = torch.where(dropped[:, None], empty, tokens[torch.from_numpy(rows)]).to(device)
+        shape = (size, *data.latents.shape[1:])
+        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part].to(device)
+        clean, condition, tokens = data.batch(batch_at(seed, STAGE, step, size, len(data.latents))[part], device)
+        words = torch.where(dropped[:, None], data.empty, tokens).to(device)
         signal = alphas_cumprod[times].sqrt()[:, None, None, None].to(device)
         loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None].to(device)
-        weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, factor)
+        weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, data.factor)
         with autocast(modules, precision):
             velocity = predict(modules, signal * clean + loudness * noise, times.to(device), words, condition)
         return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean()

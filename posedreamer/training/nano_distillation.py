@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
-from posedreamer.training.nano_autoencoder import error_weight, to_condition
+from posedreamer.training.nano_autoencoder import error_weight
 from posedreamer.training.nano_config import DistillationConfig
-from posedreamer.training.nano_diffusion import predict
+from posedreamer.training.nano_diffusion import LatentSet, predict
 
 STAGE = "student"
 
@@ -53,35 +53,33 @@ def velocity_between(noisy: Tensor, reached: Tensor, here: Level, there: Level) 
 
 def distillation_loss(
     teacher: Mapping[str, Any],
-    latents: Float[Tensor, "count c h2 w2"],
-    conditions: UInt8[np.ndarray, "count h w 3"],
-    tokens: Int64[Tensor, "count length"],
-    empty: Int64[Tensor, " length"],
+    data: LatentSet,
     alphas_cumprod: Float[Tensor, " times"],
     config: DistillationConfig,
     seed: int,
     precision: torch.dtype,
 ) -> LossAt:
     """Mean square error of the student's velocity, with more weight on the body; the teacher's text encoder serves both."""
-    factor, size = conditions.shape[1] // latents.shape[2], config.loop.batch_size
+    size = config.loop.batch_size
     grid = trailing_times(config.steps, len(alphas_cumprod))
     text_encoder = {"text_encoder": teacher["text_encoder"]}
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device = device_of(modules)
         places = torch.randint(len(grid), (size,), generator=torch_generator(seed, STAGE, step, "time"))[part]
-        noise = torch.randn((size, *latents.shape[1:]), generator=torch_generator(seed, STAGE, step, "noise"))[part]
-        rows = batch_at(seed, STAGE, step, size, len(latents))[part]
+        shape = (size, *data.latents.shape[1:])
+        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part].to(device)
+        clean, condition, tokens = data.batch(batch_at(seed, STAGE, step, size, len(data.latents))[part], device)
         start, end = grid[places], torch.cat([grid[1:], torch.tensor([-1])])[places]
-        condition, words = to_condition(conditions[rows]).to(device), tokens[torch.from_numpy(rows)].to(device)
+        words = tokens.to(device)
         here, there = (_to(level_at(times, alphas_cumprod), device) for times in (start, end))
-        noisy = here.signal * latents[torch.from_numpy(rows)].float().to(device) + here.noise * noise.to(device)
+        noisy = here.signal * clean + here.noise * noise
         with torch.no_grad(), autocast(modules, precision):
             reached = guided_steps(
-                teacher, noisy, start, end, words, empty.to(device), condition, alphas_cumprod, config
+                teacher, noisy, start, end, words, data.empty.to(device), condition, alphas_cumprod, config
             )
         wished = velocity_between(noisy, reached, here, there)
-        weight = error_weight(condition, config.person_weight, config.head_weight, factor)
+        weight = error_weight(condition, config.person_weight, config.head_weight, data.factor)
         with autocast(modules, precision):
             velocity = predict({**modules, **text_encoder}, noisy, start.to(device), words, condition)
         return ((velocity.float() - wished).square() * weight).mean()

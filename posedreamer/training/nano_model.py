@@ -133,6 +133,17 @@ def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:
         module.load_state_dict(own | found | silent)
 
 
+# Stable Diffusion's noise, but ending in pure noise; both schedulers walk along it.
+NOISE_SCHEDULE: dict[str, Any] = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+    "rescale_betas_zero_snr": True,
+}
+
+
 def build_scheduler() -> Any:
     """Stable Diffusion's noise schedule, but ending in pure noise; velocity prediction, DPM-Solver++ of second order.
 
@@ -141,29 +152,14 @@ def build_scheduler() -> Any:
     """
     from diffusers import DPMSolverMultistepScheduler
 
-    return DPMSolverMultistepScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        rescale_betas_zero_snr=True,
-    )
+    return DPMSolverMultistepScheduler(**NOISE_SCHEDULE)
 
 
 def build_student_scheduler() -> Any:
     """DDIM on the same noise schedule, at the times that a distilled student looks at (nano_distillation.py)."""
     from diffusers import DDIMScheduler
 
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        rescale_betas_zero_snr=True,
-        clip_sample=False,
-    )
+    return DDIMScheduler(**NOISE_SCHEDULE, clip_sample=False)
 
 
 def build_pipeline(

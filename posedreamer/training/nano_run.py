@@ -137,18 +137,13 @@ def cached_latents(config: TrainNanoConfig, autoencoder: Any, pictures: PictureS
 
 def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
     """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export."""
-    autoencoder = load_autoencoder(config, out)
-    tokenizer = _tokenizer(config, pictures.prompts)
+    tokenizer, data = _latent_set(config, pictures, out)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
-    latents = cached_latents(config, autoencoder, pictures, out)
-    modules = _denoiser(config, tokenizer, latents)
+    modules = _denoiser(config, tokenizer, data.latents)
     if config.start is not None:
         start_from(modules, config.start)
     loss_at = diffusion.diffusion_loss(
-        latents,
-        pictures.conditions,
-        encode(tokenizer, pictures.prompts),
-        encode(tokenizer, [""])[0],
+        data,
         build_scheduler().alphas_cumprod,
         config.denoiser,
         config.seed,
@@ -177,11 +172,9 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     teacher_folder = (out / "export").resolve()
     if not teacher_folder.is_dir():
         raise ValueError(f"train_nano: {out / 'export'} is missing; run the stage `denoiser` first")
-    autoencoder = load_autoencoder(config, out)
-    tokenizer = _tokenizer(config, pictures.prompts)
+    tokenizer, data = _latent_set(config, pictures, out)
     torch.manual_seed(seed_for(config.seed, distillation.STAGE, "weights"))
-    latents = cached_latents(config, autoencoder, pictures, out)
-    teacher, student = (_denoiser(config, tokenizer, latents) for _ in range(2))
+    teacher, student = (_denoiser(config, tokenizer, data.latents) for _ in range(2))
     for modules in (teacher, student):
         start_from(modules, teacher_folder)
     for module in teacher.values():
@@ -190,10 +183,7 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     settings, teachers = config.distillation, json.loads((teacher_folder / FACTS).read_text())
     loss_at = distillation.distillation_loss(
         teacher,
-        latents,
-        pictures.conditions,
-        encode(tokenizer, pictures.prompts),
-        encode(tokenizer, [""])[0],
+        data,
         build_student_scheduler().alphas_cumprod,
         settings,
         config.seed,
@@ -237,6 +227,14 @@ def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, fac
     for older in sorted(folder.parent.iterdir())[:-2]:
         shutil.rmtree(older)
     logger.info("exported %s", json.dumps({**known, **facts}, sort_keys=True))
+
+
+def _latent_set(config: TrainNanoConfig, pictures: PictureSet, out: Path) -> tuple[Any, diffusion.LatentSet]:
+    """The tokenizer, and the pictures as denoiser and student are trained on them."""
+    tokenizer = _tokenizer(config, pictures.prompts)
+    latents = cached_latents(config, load_autoencoder(config, out), pictures, out)
+    words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
+    return tokenizer, diffusion.LatentSet(latents, pictures.conditions, words, empty)
 
 
 def _denoiser(config: TrainNanoConfig, tokenizer: Any, latents: torch.Tensor) -> dict[str, nn.Module]:

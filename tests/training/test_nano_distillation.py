@@ -4,13 +4,13 @@ import itertools
 
 import pytest
 import torch
-from test_nano_training import SIZE, random_pictures, tiny_config
+from tiny_nano import SIZE, random_pictures, tiny_config
 
 from posedreamer import torchvision_shim
 
 torchvision_shim.install()
 from posedreamer.training.nano_config import DistillationConfig  # noqa: E402
-from posedreamer.training.nano_diffusion import predict  # noqa: E402
+from posedreamer.training.nano_diffusion import LatentSet, predict  # noqa: E402
 from posedreamer.training.nano_distillation import (  # noqa: E402
     ddim_step,
     distillation_loss,
@@ -73,20 +73,20 @@ def parts(tmp_path, **changes):
     settings = DistillationConfig.model_validate(config.distillation.model_dump() | changes)
     latents = torch.randn(12, 8, SIZE // 4, SIZE // 4)
     words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
-    return modules, settings, latents, pictures.conditions, words, empty
+    return modules, settings, LatentSet(latents, pictures.conditions, words, empty)
 
 
 def test_a_student_like_its_teacher_has_nothing_to_learn_without_guidance_and_substeps(tmp_path):
     for substeps, guidance, is_zero in ((1, 1.0, True), (2, 1.0, False), (1, 3.0, False)):
-        modules, settings, *data = parts(tmp_path, substeps=substeps, guidance=guidance)
-        loss_at = distillation_loss(modules, *data, ALPHAS, settings, 3, torch.float32)
+        modules, settings, data = parts(tmp_path, substeps=substeps, guidance=guidance)
+        loss_at = distillation_loss(modules, data, ALPHAS, settings, 3, torch.float32)
         loss = loss_at(0, slice(0, 4), modules).item()
         assert loss < 1e-8 if is_zero else loss > 1e-6
 
 
 def test_guided_steps_are_those_of_the_pipeline(tmp_path):
     # The scheduler's own steps under classifier-free guidance, for a student's step that is the first half of them all.
-    modules, settings, latents, conditions, words, empty = parts(tmp_path, steps=2, substeps=2, guidance=2.5)
+    modules, settings, (latents, conditions, words, empty) = parts(tmp_path, steps=2, substeps=2, guidance=2.5)
     scheduler = build_student_scheduler()
     scheduler.set_timesteps(4)
     condition = torch.from_numpy(conditions[:1]).permute(0, 3, 1, 2) / 255.0

@@ -4,15 +4,12 @@ Everything else of the line stays as it is, so rendered and generated datasets d
 """
 
 import hashlib
-import logging
 from dataclasses import replace
 
 from posedreamer.bodies.catalog import OPEN_BODY_DIRECTORY, load_body, load_wardrobe
 from posedreamer.rendering.people import render_person
-from posedreamer.sample import Picture, Sample, Verdict
+from posedreamer.sample import Picture, Sample, failed
 from posedreamer.seeds import generator_for, seed_for
-
-logger = logging.getLogger(__name__)
 
 RENDERER = "renderer"  # as `generator.model`
 VERSION = 2  # raise it when the look of pictures changes: coats, prints and a camera came with 2
@@ -36,17 +33,12 @@ class RenderingStage:
     def _render(self, sample: Sample) -> Sample:
         label, prompt = sample.label, sample.prompt
         if label is None or prompt is None:
-            return _failed(sample, "incomplete: label and prompt are needed")
+            return failed(sample, "incomplete: label and prompt are needed")
         try:
             rgb = render_person(
                 self.body, self.wardrobe, label.parameters, label.K, label.width, label.height, prompt.attributes,
                 generator_for(sample.run_seed, sample.key, "noise"), T_cam_from_world=label.T_cam_from_world,
             )  # fmt: skip
         except ValueError as error:
-            return _failed(sample, f"not_rendered: {error}")
+            return failed(sample, f"not_rendered: {error}")
         return replace(sample, image=Picture(rgb, self.identity, seed_for(sample.run_seed, sample.key, "noise")))
-
-
-def _failed(sample: Sample, message: str) -> Sample:
-    logger.warning("sample %s: %s", sample.key, message)
-    return replace(sample, verdict=Verdict("failed", message))

@@ -6,7 +6,6 @@ are always cut inside a shard and always alike.
 """
 
 import itertools
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,10 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from posedreamer.sample import Picture, Sample, Verdict
+from posedreamer.sample import Picture, Sample, failed
 from posedreamer.seeds import seed_for
-
-logger = logging.getLogger(__name__)
 
 _CANDIDATE = re.compile(r"-c(\d+)$")
 
@@ -91,13 +88,13 @@ class GenerationStage:
         if not sample.is_pending:
             return sample
         if sample.label is None or sample.prompt is None or sample.condition is None:
-            return _failed(sample, "incomplete: label, prompt and condition are needed")
+            return failed(sample, "incomplete: label, prompt and condition are needed")
         if sample.condition.kind != self.condition:
-            return _failed(sample, f"condition_kind: got {sample.condition.kind}, expected {self.condition}")
+            return failed(sample, f"condition_kind: got {sample.condition.kind}, expected {self.condition}")
         height, width = sample.condition.control.shape[:2]
         if (width, height) != (sample.label.width, sample.label.height):
             size = f"{sample.label.width} x {sample.label.height}"
-            return _failed(sample, f"condition_size: got {width} x {height}, expected the label's {size}")
+            return failed(sample, f"condition_size: got {width} x {height}, expected the label's {size}")
         return sample
 
     def _draw(self, batch: list[Sample]) -> list[Sample]:
@@ -111,9 +108,7 @@ class GenerationStage:
 
     def _add(self, sample: Sample, image: np.ndarray, seed: int) -> Sample:
         if not np.isfinite(image).all():
-            return _failed(
-                sample, f"not_finite: the picture has NaN or infinite values; {self.dtype} may be too narrow"
-            )
+            return failed(sample, f"not_finite: the picture has NaN or infinite values; {self.dtype} may be too narrow")
         match = _CANDIDATE.search(sample.key)
         rgb = (255.0 * image.clip(0.0, 1.0)).round().astype(np.uint8)
         picture = Picture(rgb, self.backend.identity, seed, int(match.group(1)) if match else 0)
@@ -123,8 +118,3 @@ class GenerationStage:
 def _size(sample: Sample) -> tuple[int, ...]:
     assert sample.condition is not None
     return sample.condition.control.shape
-
-
-def _failed(sample: Sample, message: str) -> Sample:
-    logger.warning("sample %s: %s", sample.key, message)
-    return replace(sample, verdict=Verdict("failed", message))

@@ -6,7 +6,6 @@ judge_confidence                   mean confidence of the judge's 17 joints: low
 difficulty                         None: the place of a learner's error, for a round that has a learner
 """
 
-import logging
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +13,7 @@ import numpy as np
 from posedreamer.estimators.keypoints import KeypointDetector
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.metrics.oks import oks, oks_coco, oks_per_joint, oks_posedreamer
-from posedreamer.sample import Sample, Verdict
-
-log = logging.getLogger(__name__)
+from posedreamer.sample import Sample, failed
 
 
 class MiningStage:
@@ -36,10 +33,10 @@ class MiningStage:
         label, condition, image = sample.label, sample.condition, sample.image
         if label is None or condition is None or image is None:
             parts = {"label": label, "condition": condition, "image": image}
-            return _failed(sample, f"no_{next(name for name, part in parts.items() if part is None)}: nothing to score")
+            return failed(sample, f"no_{next(name for name, part in parts.items() if part is None)}: nothing to score")
         height, width = image.rgb.shape[:2]
         if (width, height) != (label.width, label.height):
-            return _failed(
+            return failed(
                 sample, f"image_size: the picture is {width} x {height}, the label {label.width} x {label.height}"
             )
         found = self.detector.detect(image.rgb)
@@ -60,8 +57,3 @@ class MiningStage:
 
 def _number(value: float | np.ndarray) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _failed(sample: Sample, message: str) -> Sample:
-    log.warning("sample %s: %s", sample.key, message)
-    return replace(sample, verdict=Verdict("failed", message))

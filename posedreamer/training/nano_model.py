@@ -1,7 +1,6 @@
 """The parts of the nano generator, built from a config: all of them plain diffusers and transformers classes.
 
-Text attends in the UNet only; the ControlNet sees the noisy latents and the condition map, which is all it needs and saves
-weights. Weights are drawn from torch's global generator: seed it first.
+Text attends in the UNet only, which saves weights. Weights are drawn from torch's global generator: seed it first.
 """
 
 import json
@@ -69,9 +68,10 @@ def build_denoiser(
 ) -> tuple[nn.Module, nn.Module]:
     """UNet and ControlNet. The ControlNet's output convolutions start at zero, as in its paper.
 
-    The pooled text is added to the embedding of the time step, so that every resolution hears the prompt: a limb is half a
-    cell wide where the text attends. Attention is computed plainly: at so few cells PyTorch's fused kernel is slower (46
-    pictures a second in training, 55 without it).
+    The pooled text is added to the embedding of the time step, which scales and shifts every residual block of both (Dhariwal
+    and Nichol 2021, adaptive group norm): a limb is half a cell wide where the text attends, and it is the ControlNet that
+    knows which limb a cell is of. Without scale and text in the ControlNet the loss of step 500 was .148 instead of .144.
+    Attention is computed plainly: at so few cells PyTorch's fused kernel is slower (46 pictures a second in training, 55 without it).
     """
     from diffusers import ControlNetModel, UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor
@@ -84,6 +84,9 @@ def build_denoiser(
         "block_out_channels": config.channels,
         "norm_num_groups": config.groups,
         "cross_attention_dim": text_width,
+        "resnet_time_scale_shift": "scale_shift",
+        "addition_embed_type": "text",
+        "addition_embed_type_num_heads": POOLING_HEADS,
         "attention_head_dim": config.heads,  # read as the number of heads (diffusers' old naming)
     }
     down = tuple("CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.attention)
@@ -93,8 +96,6 @@ def build_denoiser(
         out_channels=latent_channels,
         down_block_types=down,
         up_block_types=up,
-        addition_embed_type="text",
-        addition_embed_type_num_heads=POOLING_HEADS,
         **shared,
     )
     controlnet = ControlNetModel(

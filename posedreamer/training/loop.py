@@ -145,7 +145,8 @@ def _backward(pool: ThreadPoolExecutor, loss_at: LossAt, step: int, replicas: li
             kept = [
                 (mine.grad, other.grad) for mine, other in pairs if mine.grad is not None and other.grad is not None
             ]
-            torch._foreach_add_([mine for mine, _ in kept], [other for _, other in kept])
+            if kept:  # a module may be at rest
+                torch._foreach_add_([mine for mine, _ in kept], [other for _, other in kept])
             module.zero_grad()
     return total
 

@@ -7,15 +7,16 @@ as loud as the body, natural ones nearly silence it. The components keep the squ
 """
 
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from posedreamer.seeds import generator_for
+from posedreamer.training.critic import adversarial_losses
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, torch_generator
 from posedreamer.training.nano_config import AutoencoderConfig
 from posedreamer.training.perceptual import PerceptualDistance
@@ -23,6 +24,7 @@ from posedreamer.training.perceptual import PerceptualDistance
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
 EDGE_WEIGHT = 1.0
+HEAD_SHIFT = 0.25  # of a crop's side: so far from its middle a head may be
 HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
 
@@ -60,14 +62,17 @@ def autoencoder_loss(
     precision: torch.dtype,
     device: str,
 ) -> LossAt:
-    """Of the decoder: absolute error of colours and of their differences between neighbours, and distance of features."""
+    """Of the decoder: absolute error of colours and of their differences between neighbours, and distance of features; in the
+    last `critic_steps` also what the critic finds, which learns at the same time.
+    """
     distance = PerceptualDistance(device) if config.perceptual_weight > 0 else None
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
-        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))[part]
-        window = _window(images.shape[1], step, config, seed)
-        pictures = to_signed(images[(rows, *window)]).to(device, memory_format=torch.channels_last)
-        maps = to_condition(conditions[(rows, *window)]).to(device)
+        rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))
+        crops = draw_crops(conditions, rows, step, config, seed)
+        rows, crops = rows[part], Crops(crops.top[part], crops.left[part], crops.side)
+        pictures = to_signed(cut(images, rows, crops)).to(device, memory_format=torch.channels_last)
+        maps = to_condition(cut(conditions, rows, crops)).to(device)
         weight = error_weight(maps, config.person_weight, config.head_weight)
         with torch.no_grad():
             latents = model.encode(pictures).latents
@@ -79,19 +84,46 @@ def autoencoder_loss(
         error = shown.float() - pictures
         edges = (error.diff(dim=2).abs() * weight[:, :, 1:]).mean() + (error.diff(dim=3).abs() * weight[..., 1:]).mean()
         colours = (error.abs() * weight).mean() + EDGE_WEIGHT * edges
-        return colours + config.perceptual_weight * features
+        loss = colours + config.perceptual_weight * features
+        if step < config.loop.steps - config.critic_steps:
+            return loss
+        with autocast(modules, precision):
+            disliked, mistaken = adversarial_losses(modules["critic"], shown, pictures)
+        return loss + config.critic_weight * disliked + mistaken
 
     return loss_at
 
 
-def _window(size: int, step: int, config: AutoencoderConfig, seed: int) -> tuple[slice, slice]:
-    """The part of the pictures that a step sees: one square for the whole batch, whole patches of it, or all."""
-    crop = config.crop if step < config.loop.steps - config.whole_steps else size
-    places = (size - crop) // config.factor
-    top, left = config.factor * generator_for(seed, f"{STAGE}/{step}", "crop").integers(
-        0, places, endpoint=True, size=2
-    )
-    return slice(top, top + crop), slice(left, left + crop)
+class Crops(NamedTuple):
+    """A square of each picture: its first row and column, and the side of all."""
+
+    top: Int64[np.ndarray, " batch"]
+    left: Int64[np.ndarray, " batch"]
+    side: int
+
+
+def draw_crops(
+    conditions: UInt8[np.ndarray, "count h w 3"], rows: np.ndarray, step: int, config: AutoencoderConfig, seed: int
+) -> Crops:
+    """What a step sees of its pictures: whole patches; around the head in a share of them, anywhere in the others."""
+    size, factor = conditions.shape[1], config.factor
+    side = config.crop if step < config.loop.steps - config.whole_steps else size
+    rng = generator_for(seed, f"{STAGE}/{step}", "crop")
+    places = factor * rng.integers((size - side) // factor, endpoint=True, size=(len(rows), 2))
+    for place in np.flatnonzero(rng.random(len(rows)) < config.head_share):
+        head = np.argwhere(conditions[rows[place], ..., 1] >= 255 * HEAD_FROM)
+        if len(head):
+            middle = head.mean(axis=0) + rng.uniform(-HEAD_SHIFT, HEAD_SHIFT, 2) * side
+            places[place] = (factor * np.round((middle - side / 2) / factor)).clip(0, size - side)
+    return Crops(places[:, 0], places[:, 1], side)
+
+
+def cut(
+    images: UInt8[np.ndarray, "count h w 3"], rows: np.ndarray, crops: Crops
+) -> UInt8[np.ndarray, "batch side side 3"]:
+    """The crops of the rows."""
+    corners = zip(rows, crops.top, crops.left, strict=True)
+    return np.stack([images[row, top : top + crops.side, left : left + crops.side] for row, top, left in corners])
 
 
 @torch.no_grad()

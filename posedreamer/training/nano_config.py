@@ -16,8 +16,9 @@ class AutoencoderConfig(Strict):
     width: channels of the decoder; blocks: its residual blocks at each resolution, coarsest first: three resolutions more than
     the latents' make patches of 8 x 8. noise: standard deviation added to the latents in training, so that near latents show
     alike pictures. perceptual_weight: of the distance between features. person_weight: extra weight of pixels (and patches) on
-    the body; head_weight: more of those on the head. crop: side in pixels of the squares trained on; the last `whole_steps`
-    see whole pictures. pictures: so many of the first are trained on; none: all.
+    the body; head_weight: more of those on the head. crop: side in pixels of the squares trained on; head_share: share of the
+    squares that are around heads; the last `whole_steps` see whole pictures. critic_weight: of what the critic (critic.py) finds
+    in the last `critic_steps`. pictures: so many of the first are trained on; none: all.
     """
 
     pictures: Positive | None = None
@@ -29,6 +30,9 @@ class AutoencoderConfig(Strict):
     person_weight: Annotated[float, Field(ge=0.0)] = 1.0
     head_weight: Annotated[float, Field(ge=0.0)] = 2.0
     crop: Positive = 128
+    head_share: Share = 0.5
+    critic_weight: PositiveFloat = 0.01
+    critic_steps: Annotated[int, Field(ge=0)] = 0
     whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig
 

@@ -27,6 +27,7 @@ from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
 from posedreamer.training import nano_distillation as distillation
+from posedreamer.training.critic import PatchCritic
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import PreviewConfig, TrainNanoConfig
 from posedreamer.training.nano_model import (
@@ -106,6 +107,8 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
         save_file(state, out / "autoencoder.safetensors")
 
     folder, modules = out / autoencoding.STAGE, {"decoder": model.decoder}
+    if settings.critic_steps:
+        modules["critic"] = PatchCritic().to(config.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
 

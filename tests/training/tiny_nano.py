@@ -25,7 +25,7 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "threads": threads,
             "precision": "float32",
             "autoencoder": {
-                "latent_channels": 8, "width": 8, "blocks": [1, 0, 0], "crop": 16, "whole_steps": 1,
+                "latent_channels": 8, "width": 8, "blocks": [1, 0, 0], "crop": 16, "whole_steps": 1, "critic_steps": 2,
                 "loop": times | loop,
             },
             "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},

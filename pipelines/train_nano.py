@@ -12,6 +12,7 @@ from typing import Annotated
 import torch
 import typer
 
+from posedreamer.stages.sampling.splits import Split
 from posedreamer.training.nano_config import load_train_config
 from posedreamer.training.nano_data import open_dataset
 from posedreamer.training.nano_run import (
@@ -23,10 +24,12 @@ from posedreamer.training.nano_run import (
     trained_before,
 )
 
+VALIDATED = 256  # pictures
 
-def load_pictures(folder: Path, count: int | None) -> PictureSet:
-    """The first `count` pictures of a packed data set, or all."""
-    people = open_dataset(folder, count)
+
+def load_pictures(folder: Path, count: int | None, split: Split = "train") -> PictureSet:
+    """The first `count` pictures of a packed data set, or all; one of another split is an error."""
+    people = open_dataset(folder, count, split)
     return PictureSet(people.images, people.xyz, people.prompts)
 
 
@@ -48,7 +51,10 @@ def main(
     if stage in ("autoencoder", "all"):
         train_autoencoder(settings, load_pictures(settings.data, settings.autoencoder.pictures), out, resume)
     if stage in ("denoiser", "all"):
-        train_denoiser(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume)
+        validation = None
+        if settings.validation is not None:
+            validation = load_pictures(settings.validation, VALIDATED, "held_out")
+        train_denoiser(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume, validation)
     if stage in ("student", "all"):
         train_student(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume)
 

@@ -39,7 +39,10 @@ class PatchCritic(nn.Module):
 def adversarial_losses(
     critic: nn.Module, shown: Float[Tensor, "batch 3 h w"], pictures: Float[Tensor, "batch 3 h w"]
 ) -> tuple[Tensor, Tensor]:
-    """(What the maker of `shown` lowers, what the critic lowers): the hinge loss. Neither has a gradient for the other's weights."""
+    """(What the maker of `shown` lowers, what the critic lowers): the hinge loss.
+
+    Neither has a gradient for the other's weights, so their sum trains both.
+    """
     fixed: Mapping[str, Tensor] = {name: weight.detach() for name, weight in critic.named_parameters()}
     liked = -torch.func.functional_call(critic, dict(fixed), shown).float().mean()
     of_true, of_shown = (critic(images).float() for images in (pictures, shown.detach()))

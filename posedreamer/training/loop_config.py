@@ -11,7 +11,8 @@ class LoopConfig(Strict):
     """One training loop. The rates warm up, stay, and fall linearly to zero over the last `decay_steps`.
 
     Unlike a cosine, the flat part does not depend on `steps`: a run can be ended early by resuming it with fewer steps.
-    matrix_rate: of Muon, which then trains the matrices (optimizers.py); without it AdamW trains everything. ema: decay of the averaged weights, which are what is shown and exported. Periods are in steps.
+    matrix_rate: of Muon, which then trains the matrices (optimizers.py); without it AdamW trains everything. ema: decay of the
+    averaged weights, which are what is shown and exported. Periods are in steps.
     """
 
     steps: Positive

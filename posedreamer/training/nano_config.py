@@ -124,7 +124,9 @@ class PreviewConfig(Strict):
 
 
 class TrainNanoConfig(Strict):
-    """All of it. data: folder of a packed data set; precision: of the forward passes (weights stay float32).
+    """All of it. data: folder of a packed data set; validation: of another one, of the held-out split; none: no validation.
+
+    precision: of the forward passes (weights stay float32).
 
     device: of torch; threads: that share a batch on the CPU (one anywhere else).
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
@@ -132,6 +134,7 @@ class TrainNanoConfig(Strict):
 
     seed: Annotated[int, Field(ge=0)] = 0
     data: Path
+    validation: Path | None = None
     start: Path | None = None
     image_size: Positive = 256
     threads: Positive = 2

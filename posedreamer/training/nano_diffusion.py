@@ -4,12 +4,13 @@ For latents of unit variance this is the preconditioning and loss weight of Karr
 variance-preserving form that Stable Diffusion pipelines expect.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
@@ -17,6 +18,7 @@ from posedreamer.training.nano_autoencoder import error_weight, to_condition
 from posedreamer.training.nano_config import DenoiserConfig, EmphasisConfig
 
 STAGE = "denoiser"
+VALIDATION_BATCH = 32
 
 
 class LatentSet(NamedTuple):
@@ -48,28 +50,70 @@ def diffusion_loss(
     seed: int,
     precision: torch.dtype,
 ) -> LossAt:
-    """Mean square error of the velocity, with more weight on the body and its head."""
+    """The mean of `velocity_error` over a step's batch, with captions dropped."""
     size = config.loop.batch_size
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         # Drawn for the whole batch, so that a picture's noise does not depend on how many threads share the batch.
-        device, emphasis = device_of(modules), config.emphasis_at(step)
+        emphasis = config.emphasis_at(step)
         times = draw_times(size, alphas_cumprod, emphasis, torch_generator(seed, STAGE, step, "time"))[part]
         dropped = (
             torch.rand(size, generator=torch_generator(seed, STAGE, step, "caption"))[part] < config.caption_dropout
         )
         shape = (size, *data.latents.shape[1:])
-        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part].to(device)
-        clean, condition, tokens = data.batch(batch_at(seed, STAGE, step, size, len(data.latents))[part], device)
-        words = torch.where(dropped[:, None], data.empty, tokens).to(device)
-        signal = alphas_cumprod[times].sqrt()[:, None, None, None].to(device)
-        loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None].to(device)
-        weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, data.factor)
-        with autocast(modules, precision):
-            velocity = predict(modules, signal * clean + loudness * noise, times.to(device), words, condition)
-        return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean()
+        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[part]
+        rows = batch_at(seed, STAGE, step, size, len(data.latents))[part]
+        return velocity_error(modules, data, rows, times, noise, dropped, alphas_cumprod, emphasis, precision).mean()
 
     return loss_at
+
+
+@torch.no_grad()
+def validation_loss(
+    modules: Modules,
+    data: LatentSet,
+    alphas_cumprod: Float[Tensor, " steps"],
+    emphasis: EmphasisConfig,
+    precision: torch.dtype,
+) -> float:
+    """The training's loss on other pictures, all with their prompts, at noise levels that are the same in every run.
+
+    Levels are the quantiles of those trained at, one a picture, and the noise has a seed of its own: so runs of different
+    seeds can be compared.
+    """
+    count = len(data.latents)
+    quantiles = (torch.arange(count) + 0.5) / count
+    times = nearest_times(emphasis.noise_mean + emphasis.noise_std * torch.special.ndtri(quantiles), alphas_cumprod)
+    noise = torch.randn(data.latents.shape, generator=torch_generator(0, STAGE, 0, "validation"))
+    errors = []
+    for rows in np.array_split(np.arange(count), math.ceil(count / VALIDATION_BATCH)):
+        dropped = torch.zeros(len(rows), dtype=torch.bool)
+        part = (times[rows], noise[rows], dropped)
+        errors.append(velocity_error(modules, data, rows, *part, alphas_cumprod, emphasis, precision))
+    return float(torch.cat(errors).mean())
+
+
+def velocity_error(
+    modules: Modules,
+    data: LatentSet,
+    rows: np.ndarray,
+    times: Int64[Tensor, " batch"],
+    noise: Float[Tensor, "batch c h2 w2"],
+    dropped: Bool[Tensor, " batch"],
+    alphas_cumprod: Float[Tensor, " steps"],
+    emphasis: EmphasisConfig,
+    precision: torch.dtype,
+) -> Float[Tensor, " batch"]:
+    """Mean square error of each picture's velocity, with more weight on the body and its head. dropped: without their prompts."""
+    device = device_of(modules)
+    clean, condition, tokens = data.batch(rows, device)
+    noise, words = noise.to(device), torch.where(dropped[:, None], data.empty, tokens).to(device)
+    signal = alphas_cumprod[times].sqrt()[:, None, None, None].to(device)
+    loudness = (1.0 - alphas_cumprod[times]).sqrt()[:, None, None, None].to(device)
+    weight = error_weight(condition, emphasis.person_weight, emphasis.head_weight, data.factor)
+    with autocast(modules, precision):
+        velocity = predict(modules, signal * clean + loudness * noise, times.to(device), words, condition)
+    return ((velocity.float() - (signal * noise - loudness * clean)).square() * weight).mean(dim=(1, 2, 3))
 
 
 def predict(
@@ -100,8 +144,14 @@ def draw_times(
     count: int, alphas_cumprod: Float[Tensor, " steps"], emphasis: EmphasisConfig, generator: torch.Generator
 ) -> Int64[Tensor, " count"]:
     """Time steps whose noise levels are log-normal, rounded to the scheduler's."""
+    return nearest_times(
+        emphasis.noise_mean + emphasis.noise_std * torch.randn(count, generator=generator), alphas_cumprod
+    )
+
+
+def nearest_times(wished: Float[Tensor, " count"], alphas_cumprod: Float[Tensor, " steps"]) -> Int64[Tensor, " count"]:
+    """The time steps whose logarithms of the noise level are nearest to the wished ones."""
     levels = 0.5 * torch.log((1.0 - alphas_cumprod) / alphas_cumprod)
-    wished = emphasis.noise_mean + emphasis.noise_std * torch.randn(count, generator=generator)
     after = torch.searchsorted(levels, wished).clamp(1, len(levels) - 1)
     nearer = (levels[after] - wished < wished - levels[after - 1]).long()
     return after - 1 + nearer

@@ -71,7 +71,8 @@ def build_denoiser(
     The pooled text is added to the embedding of the time step, which scales and shifts every residual block of both (Dhariwal
     and Nichol 2021, adaptive group norm): a limb is half a cell wide where the text attends, and it is the ControlNet that
     knows which limb a cell is of. Without scale and text in the ControlNet the loss of step 500 was .148 instead of .144.
-    Attention is computed plainly: at so few cells PyTorch's fused kernel is slower (46 pictures a second in training, 55 without it).
+    Attention is computed plainly: at so few cells PyTorch's fused kernel is slower (46 pictures a second in training, 55
+    without it).
     """
     from diffusers import ControlNetModel, UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor

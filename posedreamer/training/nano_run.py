@@ -1,8 +1,8 @@
 """The stages of the nano generator's training in order, with their previews and exports: what train_nano.py runs.
 
 Folder of a run: `config.json` is what it was last started with, `autoencoder/` and `denoiser/` hold checkpoints, `previews/`
-sample grids and loss curves, `export` links to the newest exported pipeline (averaged weights, float16). The link is swapped
-in one step, so a reader never sees half of one.
+sample grids and loss curves, `validation.json` the loss on the validation set, `export` links to the newest exported pipeline
+(averaged weights, float16). The link is swapped in one step, so a reader never sees half of one.
 """
 
 import copy
@@ -138,22 +138,30 @@ def cached_latents(config: TrainNanoConfig, autoencoder: Any, pictures: PictureS
     return latents
 
 
-def train_denoiser(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
-    """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export."""
+def train_denoiser(
+    config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool, validation: PictureSet | None = None
+) -> Path:
+    """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export.
+
+    validation: pictures whose loss is written to `validation.json` (step -> loss) with every preview.
+    """
     tokenizer, data = _latent_set(config, pictures, out)
+    validated = None
+    if validation is not None:
+        latents = autoencoding.encode_all(load_autoencoder(config, out), validation.images)
+        validated = _with_words(tokenizer, validation, latents)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
     modules = _denoiser(config, tokenizer, data.latents)
     if config.start is not None:
         start_from(modules, config.start)
-    loss_at = diffusion.diffusion_loss(
-        data,
-        build_scheduler().alphas_cumprod,
-        config.denoiser,
-        config.seed,
-        getattr(torch, config.precision),
-    )
+    alphas_cumprod, precision = build_scheduler().alphas_cumprod, getattr(torch, config.precision)
+    loss_at = diffusion.diffusion_loss(data, alphas_cumprod, config.denoiser, config.seed, precision)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
+        if validated is not None:
+            emphasis = config.denoiser.emphasis
+            found = diffusion.validation_loss(averages, validated, alphas_cumprod, emphasis, precision)
+            record_validation(out / "validation.json", step, found)
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
         shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer)
         save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config.preview, pictures))
@@ -213,6 +221,13 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     return out / "student_export"
 
 
+def record_validation(path: Path, step: int, loss: float) -> None:
+    """Adds one step's loss to the file."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    logger.info("validation at step %d: loss %.5f", step, loss)
+    path.write_text(json.dumps(known | {str(step): loss}, indent=1) + "\n")
+
+
 def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, facts: Mapping[str, int]) -> None:
     """Writes the pipeline, which becomes float16, and points the link to it; all but two neighbours of it are removed."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -236,8 +251,12 @@ def _latent_set(config: TrainNanoConfig, pictures: PictureSet, out: Path) -> tup
     """The tokenizer, and the pictures as denoiser and student are trained on them."""
     tokenizer = _tokenizer(config, pictures.prompts)
     latents = cached_latents(config, load_autoencoder(config, out), pictures, out)
+    return tokenizer, _with_words(tokenizer, pictures, latents)
+
+
+def _with_words(tokenizer: Any, pictures: PictureSet, latents: torch.Tensor) -> diffusion.LatentSet:
     words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
-    return tokenizer, diffusion.LatentSet(latents, pictures.conditions, words, empty)
+    return diffusion.LatentSet(latents, pictures.conditions, words, empty)
 
 
 def _denoiser(config: TrainNanoConfig, tokenizer: Any, latents: torch.Tensor) -> dict[str, nn.Module]:

@@ -14,6 +14,7 @@ from posedreamer import torchvision_shim
 torchvision_shim.install()
 from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
 from posedreamer.training import loop as training_loop  # noqa: E402
+from posedreamer.training import nano_diffusion, nano_run  # noqa: E402
 from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
 from posedreamer.training.loop import batch_at, rate_share  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, load_train_config  # noqa: E402
@@ -218,3 +219,22 @@ def test_the_accelerator_s_config_trains_the_same_nets():
 def test_config_refuses_unknown_keys(tmp_path):
     with pytest.raises(ValueError, match=r"denoiser\.chanels: Extra inputs are not permitted"):
         load_train_config(CONFIG, ["denoiser.chanels=[1]"])
+
+
+def test_the_validation_loss_depends_on_weights_and_pictures_only(tmp_path, monkeypatch):
+    config, pictures = tiny_config(tmp_path), random_pictures()
+    train_autoencoder(config, pictures, tmp_path, resume=False)
+    train_denoiser(config, pictures, tmp_path, resume=False, validation=pictures)
+    written = json.loads((tmp_path / "validation.json").read_text())
+    assert list(written) == ["4"]
+    # Other batches and another seed of the training, the same weights: the same loss.
+    monkeypatch.setattr(nano_diffusion, "VALIDATION_BATCH", 5)
+    record = dict(written)
+    monkeypatch.setattr(nano_run, "record_validation", lambda path, step, loss: record.update({str(step): loss}))
+    other = config.model_copy(update={"seed": 99})
+    train_denoiser(other, pictures, tmp_path, resume=True, validation=pictures)
+    assert record["4"] == pytest.approx(written["4"], rel=1e-4)  # sums of float32 in another order
+    # Other pictures: another loss.
+    shifted = pictures._replace(images=255 - pictures.images)
+    train_denoiser(config, pictures, tmp_path, resume=True, validation=shifted)
+    assert abs(record["4"] - written["4"]) > 1e-3

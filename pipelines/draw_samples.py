@@ -21,6 +21,14 @@ from posedreamer.seeds import generator_for
 
 FIRST, FIRST_COLUMNS = 12, 6
 READ, READ_COLUMNS = 24, 6
+# What kind of pose a motion clip shows, for the reader: clips have no family of their own.
+CLIP_FAMILIES = {
+    "acrobatic": ("backflip", "cartwheel", "roll"),
+    "dance": ("dance_a", "dance_b", "spin"),
+    "everyday": ("walk",),
+    "floor": ("crawl", "getup_facedown", "getup_faceup"),
+    "sport": ("jump", "kick", "punch", "run", "spinkick"),
+}
 NUMBER_BAR = 20  # pixels above each picture of the reader's sheet
 QUALITY = 88
 
@@ -83,7 +91,10 @@ def parts_of(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 def answer(sample: Sample) -> dict[str, str]:
     """What a reader is asked, by the label and the prompt."""
     assert sample.label is not None and sample.prompt is not None
-    family = sample.label.tags[0]
+    family, name = sample.label.tags[:2]
+    if family == "motion":
+        clip = name.removeprefix("humanoid3d_")
+        family = next(kind for kind, clips in CLIP_FAMILIES.items() if clip in clips)
     clothes = {name: sample.prompt.attributes[name] for name in ("top", "top_color")}
     return {"key": sample.key, "family": family, "tags": " ".join(sample.label.tags[1:]), **clothes}
 

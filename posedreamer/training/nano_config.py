@@ -31,7 +31,7 @@ class AutoencoderConfig(Strict):
     head_weight: Annotated[float, Field(ge=0.0)] = 2.0
     crop: Positive = 128
     head_share: Share = 0.5
-    critic_weight: PositiveFloat = 0.01
+    critic_weight: PositiveFloat = 0.02
     critic_steps: Annotated[int, Field(ge=0)] = 0
     whole_steps: Annotated[int, Field(ge=0)] = 50
     loop: LoopConfig

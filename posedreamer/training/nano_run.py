@@ -222,10 +222,12 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
 
 
 def record_validation(path: Path, step: int, loss: float) -> None:
-    """Adds one step's loss to the file."""
+    """Adds one step's loss to the file, which is swapped in one step."""
     known = json.loads(path.read_text()) if path.is_file() else {}
     logger.info("validation at step %d: loss %.5f", step, loss)
-    path.write_text(json.dumps(known | {str(step): loss}, indent=1) + "\n")
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(known | {str(step): loss}, indent=1) + "\n")
+    draft.replace(path)
 
 
 def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, facts: Mapping[str, int]) -> None:

@@ -1,10 +1,16 @@
-"""What a training run shows of itself: grids of pictures and the curve of its loss."""
+"""What a training run shows of itself: grids of pictures, the curve of its loss, and the loss on the validation set."""
 
+import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from posedreamer.storage.files import write_file
+
+logger = logging.getLogger(__name__)
 
 
 def save_grid(path: Path, rows: Sequence[np.ndarray], enlarge: int = 1) -> None:
@@ -28,3 +34,10 @@ def save_loss_curve(path: Path, losses: Sequence[float], window: int = 200) -> N
     axes.set_ylabel(f"loss, mean of {width} steps")
     axes.grid(True, which="both", alpha=0.3)
     figure.savefig(path, dpi=110)
+
+
+def record_validation(path: Path, step: int, loss: float) -> None:
+    """Adds one step's loss to the file."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    logger.info("validation at step %d: loss %.5f", step, loss)
+    write_file(path, (json.dumps(known | {str(step): loss}, indent=1) + "\n").encode())

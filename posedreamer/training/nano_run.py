@@ -40,7 +40,7 @@ from posedreamer.training.nano_model import (
     save_pipeline,
     start_from,
 )
-from posedreamer.training.nano_preview import save_grid, save_loss_curve
+from posedreamer.training.nano_preview import record_validation, save_grid, save_loss_curve
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
@@ -219,15 +219,6 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     _, losses = train(distillation.STAGE, student, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "student.png", losses)
     return out / "student_export"
-
-
-def record_validation(path: Path, step: int, loss: float) -> None:
-    """Adds one step's loss to the file, which is swapped in one step."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    logger.info("validation at step %d: loss %.5f", step, loss)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(known | {str(step): loss}, indent=1) + "\n")
-    draft.replace(path)
 
 
 def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, facts: Mapping[str, int]) -> None:

@@ -18,6 +18,8 @@ from posedreamer.factory import run_shard
 from posedreamer.line import make_line
 from posedreamer.sample import Sample
 from posedreamer.seeds import generator_for
+from posedreamer.storage.files import write_file
+from posedreamer.storage.images import encode_rgb
 
 FIRST, FIRST_COLUMNS = 12, 6
 READ, READ_COLUMNS = 24, 6
@@ -30,7 +32,6 @@ CLIP_FAMILIES = {
     "sport": ("jump", "kick", "punch", "run", "spinkick"),
 }
 NUMBER_BAR = 20  # pixels above each picture of the reader's sheet
-QUALITY = 88
 
 
 def main() -> None:
@@ -53,10 +54,10 @@ def main() -> None:
     samples = run_shard(config, stages, 0, 0)
 
     # report
-    save_picture(arguments.out / "first.jpg", first_sheet(samples[:FIRST]))
+    write_file(arguments.out / "first.jpg", encode_rgb(first_sheet(samples[:FIRST]), "jpg"))
     order = generator_for(config.seed, "reader", "order").permutation(READ)
     shuffled = [samples[place] for place in order]
-    save_picture(arguments.out / "reader.jpg", reader_sheet(shuffled))
+    write_file(arguments.out / "reader.jpg", encode_rgb(reader_sheet(shuffled), "jpg"))
     answers = {str(number): answer(sample) for number, sample in enumerate(shuffled, start=1)}
     (arguments.out / "reader_answers.json").write_text(json.dumps(answers, indent=1) + "\n")
 
@@ -97,10 +98,6 @@ def answer(sample: Sample) -> dict[str, str]:
         family = next(kind for kind, clips in CLIP_FAMILIES.items() if clip in clips)
     clothes = {name: sample.prompt.attributes[name] for name in ("top", "top_color")}
     return {"key": sample.key, "family": family, "tags": " ".join(sample.label.tags[1:]), **clothes}
-
-
-def save_picture(path: Path, rgb: np.ndarray) -> None:
-    cv2.imwrite(str(path), rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
 if __name__ == "__main__":

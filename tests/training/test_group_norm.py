@@ -24,7 +24,7 @@ def both(
         with torch.no_grad():
             norm.weight.copy_(weight)
             norm.bias.copy_(bias)
-        given = x.to(dtype).contiguous(memory_format=layout).requires_grad_()
+        given = x.to(dtype).clone(memory_format=layout).requires_grad_()
         y = norm(given)
         y.backward(dy.to(dtype).contiguous(memory_format=layout))
         assert given.grad is not None and norm.weight.grad is not None and norm.bias.grad is not None

@@ -91,7 +91,7 @@ class SamplingConfig(Strict):
 
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)] = (SourceConfig(kind="library"),)
     split: Split = "all"
-    prompts: str = "nano"
+    prompts: str = "people"
     viewpoints: ViewpointConfig = ViewpointConfig()
     betas_sigma: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0
     rasterizer: Literal["numba", "opengl"] = "numba"

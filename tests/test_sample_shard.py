@@ -25,5 +25,5 @@ def test_it_is_true_and_small() -> None:
 def test_plain_webdataset_reads_it() -> None:
     tars = [str(path) for path in SAMPLE.glob("shards/*.tar")]
     samples = list(webdataset.WebDataset(tars, shardshuffle=False).decode("rgb8"))
-    assert samples and all(sample["jpg"].shape == (128, 128, 3) for sample in samples)
+    assert samples and all(sample["jpg"].shape == (256, 256, 3) for sample in samples)
     assert all(sample["label.npz"]["joints_cam"].shape == (127, 3) for sample in samples)

@@ -10,7 +10,7 @@ from posedreamer import torchvision_shim
 
 torchvision_shim.install()
 from posedreamer.seeds import generator_for  # noqa: E402
-from posedreamer.stages.sampling.prompts import NANO_PROMPTS, PromptGrammar  # noqa: E402
+from posedreamer.stages.sampling.prompts import PEOPLE_PROMPTS, PromptGrammar  # noqa: E402
 from posedreamer.training.nano_text import build_tokenizer, byte_letters, encode, words_of  # noqa: E402
 
 WORDS = st.lists(st.text("abcdt", min_size=1, max_size=7), min_size=1, max_size=30, unique=True)
@@ -26,7 +26,7 @@ def test_each_word_is_one_token_and_comes_back(words):
 
 
 def test_sentences_of_the_grammar_come_back():
-    grammar = PromptGrammar.from_yaml(NANO_PROMPTS)
+    grammar = PromptGrammar.from_yaml(PEOPLE_PROMPTS)
     texts = [grammar.draw(generator_for(0, str(k), "prompt"), "all").text for k in range(200)]
     tokenizer = build_tokenizer(words_of(texts), 40)
     ids = encode(tokenizer, texts)

@@ -18,8 +18,9 @@ import yaml
 from posedreamer.sample import Prompt
 from posedreamer.stages.sampling.splits import Split, is_in_split, load_splits
 
-NANO_PROMPTS = Path(__file__).parents[2] / "assets" / "prompts" / "nano.yaml"
-PEOPLE_PROMPTS, PHOTO_PROMPTS = (NANO_PROMPTS.with_name(f"{name}.yaml") for name in ("people", "photo"))
+PEOPLE_PROMPTS, PHOTO_PROMPTS = (
+    Path(__file__).parents[2] / "assets" / "prompts" / f"{name}.yaml" for name in ("people", "photo")
+)
 WORD = re.compile(r"[a-z0-9][a-z0-9'-]*|[.,]")
 ARTICLE = re.compile(r"\b([Aa]) (?=[aeio])")
 DRAW_TRIES = 10_000

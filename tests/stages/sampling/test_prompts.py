@@ -3,13 +3,13 @@ import pytest
 import yaml
 
 from posedreamer.rendering.attributes import VALUES, complete
-from posedreamer.stages.sampling.prompts import NANO_PROMPTS, PEOPLE_PROMPTS, PHOTO_PROMPTS, PromptGrammar, words
+from posedreamer.stages.sampling.prompts import PEOPLE_PROMPTS, PHOTO_PROMPTS, PromptGrammar, words
 from posedreamer.stages.sampling.splits import load_splits
 
 SPOKEN = {"trousers": ("trousers", "pants"), "bald": ("bald", "shaved")}
 
 
-@pytest.fixture(params=[NANO_PROMPTS, PEOPLE_PROMPTS, PHOTO_PROMPTS], ids=["nano", "people", "photo"])
+@pytest.fixture(params=[PEOPLE_PROMPTS, PHOTO_PROMPTS], ids=["people", "photo"])
 def grammar(request):
     return PromptGrammar.from_yaml(request.param)
 
@@ -29,9 +29,8 @@ def test_whatever_can_be_drawn_is_said_about_people():
     assert {name: set(values) for name, values in grammar.attributes.items()} == {k: set(v) for k, v in VALUES.items()}
 
 
-@pytest.mark.parametrize("path", [NANO_PROMPTS, PEOPLE_PROMPTS], ids=["nano", "people"])
-def test_every_attribute_is_in_the_text(path):
-    for prompt in draws(PromptGrammar.from_yaml(path), 150):
+def test_every_attribute_is_in_the_text():
+    for prompt in draws(PromptGrammar.from_yaml(PEOPLE_PROMPTS), 150):
         said = " ".join(words(prompt.text))
         for name, value in prompt.attributes.items():
             if value == "plain" or (name == "hair_color" and prompt.attributes["hair_style"] == "bald"):
@@ -79,7 +78,7 @@ def test_equal_generators_draw_equal_prompts(grammar):
 
 
 def test_say_names_what_it_cannot_say():
-    grammar = PromptGrammar.from_yaml(NANO_PROMPTS)
+    grammar = PromptGrammar.from_yaml(PEOPLE_PROMPTS)
     attributes = dict(draws(grammar, 1)[0].attributes)
     with pytest.raises(ValueError, match="top_color is 'plaid'"):
         grammar.say({**attributes, "top_color": "plaid"}, np.random.default_rng(0))
@@ -95,7 +94,7 @@ def test_say_names_what_it_cannot_say():
     ],
 )
 def test_a_broken_grammar_is_an_error(tmp_path, change, message):
-    raw = yaml.safe_load(NANO_PROMPTS.read_text())
+    raw = yaml.safe_load(PEOPLE_PROMPTS.read_text())
     path = tmp_path / "broken.yaml"
     path.write_text(yaml.safe_dump({**raw, **change}))
     with pytest.raises(ValueError, match=message):

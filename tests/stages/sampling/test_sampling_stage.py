@@ -25,7 +25,7 @@ VIEWPOINTS = {
 def make_stage(**changed: object) -> SamplingStage:
     settings: dict = {
         "body": "open", "width": 96, "height": 128, "sources": [{"kind": "library", "weight": 1.0}], "split": "train",
-        "curriculum": None, "curriculum_share": 0.5, "prompts": "nano", "viewpoints": VIEWPOINTS, "betas_sigma": 1.0,
+        "curriculum": None, "curriculum_share": 0.5, "prompts": "people", "viewpoints": VIEWPOINTS, "betas_sigma": 1.0,
         "condition": "depth", "rasterizer": "numba",
     }  # fmt: skip
     stage = SamplingStage(**(settings | changed))
@@ -135,7 +135,7 @@ def test_the_curriculum_takes_its_share(tmp_path) -> None:
 def test_what_is_missing_is_said_before_any_work(tmp_path) -> None:
     with pytest.raises(ValueError, match="unknown condition 'edges'"):
         make_stage(condition="edges")
-    with pytest.raises(ValueError, match="nano"):
+    with pytest.raises(ValueError, match="people"):
         prompt_path("no_such_grammar")
     stage = make_stage(sources=[{"kind": "library"}])
     assert list(stage.check_inputs()) == ["body:open"]

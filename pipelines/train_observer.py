@@ -1,6 +1,6 @@
 """Trains the observer on renders: `python pipelines/train_observer.py --data runs/people --out runs/observer [--resume]`.
 
-    python pipelines/render_training_set.py --out runs/people --samples 24000 --size 256 --split train --seed 1
+    python pipelines/render_training_set.py --out runs/people --samples 16384 --size 256 --split train --seed 1
 
 Writes `observer.safetensors` (averaged weights, float16) into the folder now and then and at the end.
 """

@@ -19,7 +19,7 @@ from torch import nn
 from posedreamer.estimators.observer import ObserverNet
 from posedreamer.seeds import seed_for
 from posedreamer.strict import read_yaml
-from posedreamer.training.group_norm import with_fast_group_norms
+from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_data import open_dataset
 from posedreamer.training.nano_preview import save_loss_curve
@@ -40,7 +40,7 @@ def main(
     renders = Renders(people.images, people.xyz, number_attributes(people.attributes))
 
     torch.manual_seed(seed_for(settings.seed, STAGE, "weights"))
-    net = with_fast_group_norms(ObserverNet()).to(settings.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    net = prepared(ObserverNet(), settings.device)
     loss_at = observer_loss(renders, settings, getattr(torch, settings.precision))
 
     def save(step: int, averages: Mapping[str, nn.Module]) -> None:

@@ -64,6 +64,11 @@ def with_fast_group_norms(model: nn.Module) -> nn.Module:
     return model
 
 
+def prepared(model: nn.Module, device: str) -> nn.Module:
+    """The model on the device, with the norms and in the memory format that train fastest."""
+    return with_fast_group_norms(model).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
 def _over_cells(values: Tensor) -> Tensor:
     """Sums over height and width. As rows of channels they take a quarter of the time."""
     return values.permute(0, 2, 3, 1).flatten(1, 2).sum(dim=1)

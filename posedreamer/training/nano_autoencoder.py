@@ -38,22 +38,22 @@ def to_condition(maps: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch
     return torch.tensor(maps).permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def body_mask(condition: Float[Tensor, "batch 3 h w"], factor: int = 1) -> Bool[Tensor, "batch 1 cells_h cells_w"]:
-    """Where the condition map shows the body; with a factor, cells of that many pixels that it touches."""
-    return _largest(condition, factor).amax(dim=1, keepdim=True) > 0
+def body_mask(condition: Float[Tensor, "batch 3 h w"]) -> Bool[Tensor, "batch 1 h w"]:
+    """Where the condition map shows the body."""
+    return condition.amax(dim=1, keepdim=True) > 0
 
 
 def error_weight(
     condition: Float[Tensor, "batch 3 h w"], person_weight: float, head_weight: float, factor: int = 1
 ) -> Float[Tensor, "batch 1 cells_h cells_w"]:
-    """How much a pixel (or cell, see `body_mask`) counts in a loss: more on the body, still more on its head; 1 on average."""
-    head = _largest(condition[:, 1:2], factor) >= HEAD_FROM
-    weight = 1.0 + person_weight * body_mask(condition, factor).float() + head_weight * head.float()
+    """How much a pixel, or a cell of `factor` pixels, counts in a loss: more where it touches the body, still more its head.
+
+    1 on average.
+    """
+    cells = condition if factor == 1 else F.max_pool2d(condition, factor)
+    body, head = body_mask(cells), cells[:, 1:2] >= HEAD_FROM
+    weight = 1.0 + person_weight * body.float() + head_weight * head.float()
     return weight / weight.mean(dim=(1, 2, 3), keepdim=True)
-
-
-def _largest(values: Float[Tensor, "batch c h w"], factor: int) -> Float[Tensor, "batch c cells_h cells_w"]:
-    return values if factor == 1 else F.max_pool2d(values, factor)
 
 
 def autoencoder_loss(

@@ -28,7 +28,7 @@ from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
 from posedreamer.training import nano_distillation as distillation
 from posedreamer.training.critic import PatchCritic
-from posedreamer.training.group_norm import with_fast_group_norms
+from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import PreviewConfig, TrainNanoConfig
 from posedreamer.training.nano_model import (
@@ -92,7 +92,7 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
         logger.info("autoencoder: latent deviations %s", deviations.round(3))
     else:
         start_from({"vae": model}, config.start)
-    _prepared(model, config.device)
+    prepared(model, config.device)
     precision = getattr(torch, config.precision)
     loss_at = autoencoding.autoencoder_loss(
         model, pictures.images, pictures.conditions, settings, config.seed, precision, config.device
@@ -109,7 +109,7 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
 
     folder, modules = out / autoencoding.STAGE, {"decoder": model.decoder}
     if settings.critic_steps:
-        modules["critic"] = _prepared(PatchCritic(), config.device)
+        modules["critic"] = prepared(PatchCritic(), config.device)
     _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
 
@@ -257,15 +257,10 @@ def _denoiser(config: TrainNanoConfig, tokenizer: Any, latents: torch.Tensor) ->
     """UNet, ControlNet and text encoder with fresh weights, on the run's device."""
     unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
     return {
-        "unet": _prepared(unet, config.device),
-        "controlnet": _prepared(controlnet, config.device),
+        "unet": prepared(unet, config.device),
+        "controlnet": prepared(controlnet, config.device),
         "text_encoder": build_text_encoder(config.text, tokenizer).to(config.device),
     }
-
-
-def _prepared(model: nn.Module, device: str) -> nn.Module:
-    """The model, on the device and in the layouts that train fastest."""
-    return with_fast_group_norms(model).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _tokenizer(config: TrainNanoConfig, prompts: Sequence[str]) -> Any:

@@ -18,9 +18,8 @@ import yaml
 from posedreamer.sample import Prompt
 from posedreamer.stages.sampling.splits import Split, is_in_split, load_splits
 
-PEOPLE_PROMPTS, PHOTO_PROMPTS = (
-    Path(__file__).parents[2] / "assets" / "prompts" / f"{name}.yaml" for name in ("people", "photo")
-)
+PROMPTS = Path(__file__).parents[2] / "assets" / "prompts"
+PEOPLE_PROMPTS, PHOTO_PROMPTS = PROMPTS / "people.yaml", PROMPTS / "photo.yaml"
 WORD = re.compile(r"[a-z0-9][a-z0-9'-]*|[.,]")
 ARTICLE = re.compile(r"\b([Aa]) (?=[aeio])")
 DRAW_TRIES = 10_000

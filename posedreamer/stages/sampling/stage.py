@@ -32,14 +32,13 @@ from posedreamer.stages.sampling.library_source import LibrarySource
 from posedreamer.stages.sampling.motion import MotionSource, list_motion_files
 from posedreamer.stages.sampling.penetration import PenetrationCheck
 from posedreamer.stages.sampling.placing import draw_to_parameters, stand_on_ground
-from posedreamer.stages.sampling.prompts import PromptGrammar
+from posedreamer.stages.sampling.prompts import PROMPTS, PromptGrammar
 from posedreamer.stages.sampling.shapes import draw_betas
 from posedreamer.stages.sampling.sources import MixedSource, PoseSource
 from posedreamer.stages.sampling.splits import Split
 from posedreamer.stages.sampling.viewpoints import ViewpointRanges, draw_camera
 
 logger = logging.getLogger(__name__)
-PROMPTS = Path(__file__).parents[2] / "assets" / "prompts"
 
 
 class SamplingStage:

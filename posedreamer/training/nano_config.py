@@ -100,17 +100,15 @@ class DenoiserConfig(Strict):
         return self.finish if step >= self.loop.steps - self.finish_steps else self.emphasis
 
 
-class DistillationConfig(Strict):
-    """The few-step student (nano_distillation.py). steps: of the student; substeps: of the teacher in each of them, at this guidance
-    and weight of the ControlNet, which the student then needs no longer. Weights as in EmphasisConfig.
+class StudentConfig(Strict):
+    """The student of few steps (nano_student.py). steps: with which it is trained and drawn; own_share: share of latents that its own
+    predictions are under the noise of, after the first step. Weights as in EmphasisConfig.
     """
 
-    steps: Positive = 8
-    substeps: Positive = 2
-    guidance: PositiveFloat = 2.0
-    controlnet_scale: PositiveFloat = 1.0
-    person_weight: Annotated[float, Field(ge=0.0)] = 2.0
-    head_weight: Annotated[float, Field(ge=0.0)] = 4.0
+    steps: Positive = 4
+    own_share: Share = 0.6
+    person_weight: Annotated[float, Field(ge=0.0)] = 3.0
+    head_weight: Annotated[float, Field(ge=0.0)] = 6.0
     loop: LoopConfig
 
 
@@ -143,7 +141,7 @@ class TrainNanoConfig(Strict):
     autoencoder: AutoencoderConfig
     text: TextConfig = TextConfig()
     denoiser: DenoiserConfig
-    distillation: DistillationConfig
+    student: StudentConfig
     preview: PreviewConfig = PreviewConfig()
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from posedreamer import torchvision_shim
 from posedreamer.stages.generation.diffusers_backend import FACTS
@@ -113,14 +113,21 @@ def build_denoiser(
 def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:
     """Copies the weights of an exported pipeline (any of MODULES, or `vae`) into the modules.
 
-    Attention that the pipeline lacks is added silent: its last layer starts at zero, so the modules first compute what the
-    pipeline did. Any other difference in names or shapes raises ValueError.
+    What the pipeline lacks is added silent, so the modules first compute what it did: attention, whose last layer starts at
+    zero, and further latent channels, which are not listened to and predicted as zero (of a `vae` the decoder grows alone; its
+    encoder stays the module's own). Any other difference in names or shapes raises ValueError.
     """
     for name, module in modules.items():
         path = min((folder / name).glob("*.safetensors"), default=None)
         if path is None:
             raise ValueError(f"train_nano: no weights of {name} in {folder}; expected {name}/*.safetensors")
         found, own = load_file(path), module.state_dict()
+        grown = {
+            key: _grown(found[key], own[key], axis) for key, axis in LATENT_AXES.items() if _grows(key, found, own)
+        }
+        if grown and name == "vae":
+            grown |= {key: tensor for key, tensor in own.items() if key.startswith("encoder.")}
+        found |= grown
         added = {key for key in own.keys() - found.keys() if ".attentions." in key}
         shapes = [
             {key: tuple(tensor.shape) for key, tensor in state.items() if key not in added} for state in (found, own)
@@ -133,6 +140,21 @@ def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:
             )
         silent = {key: torch.zeros_like(own[key]) for key in added if ".proj_out." in key}
         module.load_state_dict(own | found | silent)
+
+
+# The weights that latents come in and go out by, and which of their axes is that of the latent channels.
+LATENT_AXES = {"conv_in.weight": 1, "conv_out.weight": 0, "conv_out.bias": 0, "decoder.layers.0.weight": 1}
+
+
+def _grows(key: str, found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return key in found and key in own and own[key].shape[LATENT_AXES[key]] > found[key].shape[LATENT_AXES[key]]
+
+
+def _grown(found: Tensor, own: Tensor, axis: int) -> Tensor:
+    """The weights found, and zeros for further channels."""
+    missing = list(found.shape)
+    missing[axis] = own.shape[axis] - found.shape[axis]
+    return torch.cat([found, found.new_zeros(missing)], dim=axis)
 
 
 # Stable Diffusion's noise, but ending in pure noise; both schedulers walk along it.
@@ -158,10 +180,10 @@ def build_scheduler() -> Any:
 
 
 def build_student_scheduler() -> Any:
-    """DDIM on the same noise schedule, at the times that a distilled student looks at (nano_distillation.py)."""
-    from diffusers import DDIMScheduler
+    """LCM on the same noise schedule, at the times that a student looks at (nano_student.py)."""
+    from diffusers import LCMScheduler
 
-    return DDIMScheduler(**NOISE_SCHEDULE, clip_sample=False)
+    return LCMScheduler(**NOISE_SCHEDULE)
 
 
 def build_pipeline(

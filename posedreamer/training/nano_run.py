@@ -26,7 +26,7 @@ from posedreamer.stages.generation.diffusers_backend import FACTS, check_conditi
 from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_diffusion as diffusion
-from posedreamer.training import nano_distillation as distillation
+from posedreamer.training import nano_student as studying
 from posedreamer.training.critic import PatchCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
@@ -47,6 +47,8 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 logger = logging.getLogger(__name__)
 
 FITTED = 1024  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
+CHECKED = 8  # pictures whose latents are compared with the start's
+SAME_LATENTS = 0.02  # in latents of deviation 0.1 to 1; float16 weights make differences of 0.002
 FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
@@ -86,12 +88,14 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
     """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
     settings, model = config.autoencoder, cast(Any, build_autoencoder(config.autoencoder))
-    if config.start is None:
+    start = None if config.start is None else load_start_autoencoder(config.start)
+    if start is None or start.config.latent_channels < settings.latent_channels:
         fitted = (pictures.images[:FITTED], pictures.conditions[:FITTED])
         deviations = autoencoding.patch_transform(model, *fitted, settings)
         logger.info("autoencoder: latent deviations %s", deviations.round(3))
-    else:
+    if config.start is not None:
         start_from({"vae": model}, config.start)
+        check_leading_channels(start, model, pictures.images[:CHECKED], config.start)
     prepared(model, config.device)
     precision = getattr(torch, config.precision)
     loss_at = autoencoding.autoencoder_loss(
@@ -112,6 +116,27 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
         modules["critic"] = prepared(PatchCritic(), config.device)
     _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
+
+
+def load_start_autoencoder(start: Path) -> Any:
+    """The autoencoder of an exported pipeline, float32."""
+    from diffusers import AutoencoderTiny
+
+    return AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32, local_files_only=True)
+
+
+def check_leading_channels(start: Any, model: Any, images: UInt8[np.ndarray, "count h w 3"], name: Path) -> None:
+    """ValueError when the model's first channels are not the start's, which the denoiser has learned to read.
+
+    They differ when further channels were fitted to pictures other than those that the start's were fitted to.
+    """
+    before, now = (autoencoding.encode_all(each, images).float() for each in (start, model))
+    apart = float((now[:, : before.shape[1]] - before).abs().max())
+    if apart > SAME_LATENTS:
+        raise ValueError(
+            f"train_nano: the latents of {name} differ by {apart:.2g} from the first {before.shape[1]} components of these "
+            f"pictures; expected at most {SAME_LATENTS}: start with the pictures that it was trained on"
+        )
 
 
 def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
@@ -180,27 +205,21 @@ def train_denoiser(
 
 
 def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
-    """Distils (or goes on distilling) the exported denoiser into few steps. Returns the folder of the last export."""
-    teacher_folder = (out / "export").resolve()
-    if not teacher_folder.is_dir():
+    """Trains (or resumes) a student of few steps from the exported denoiser, whose text encoder it keeps.
+
+    Returns the folder of the last export.
+    """
+    start = (out / "export").resolve()
+    if not start.is_dir():
         raise ValueError(f"train_nano: {out / 'export'} is missing; run the stage `denoiser` first")
     tokenizer, data = _latent_set(config, pictures, out)
-    torch.manual_seed(seed_for(config.seed, distillation.STAGE, "weights"))
-    teacher, student = (_denoiser(config, tokenizer, data.latents) for _ in range(2))
-    for modules in (teacher, student):
-        start_from(modules, teacher_folder)
-    for module in teacher.values():
-        module.eval().requires_grad_(False)
-    text_encoder = student.pop("text_encoder")
-    settings, teachers = config.distillation, json.loads((teacher_folder / FACTS).read_text())
-    loss_at = distillation.distillation_loss(
-        teacher,
-        data,
-        build_student_scheduler().alphas_cumprod,
-        settings,
-        config.seed,
-        getattr(torch, config.precision),
-    )
+    torch.manual_seed(seed_for(config.seed, studying.STAGE, "weights"))
+    modules = _denoiser(config, tokenizer, data.latents)
+    start_from(modules, start)
+    text_encoder = modules.pop("text_encoder").eval().requires_grad_(False)
+    settings, before = config.student, json.loads((start / FACTS).read_text())
+    scheduler, precision = build_student_scheduler(), getattr(torch, config.precision)
+    loss_at = studying.student_loss(data, text_encoder, scheduler, settings, config.seed, precision)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
@@ -209,15 +228,15 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
         drawing = PreviewConfig(columns=config.preview.columns, steps=settings.steps, guidance=1.0)
         save_grid(out / "previews" / f"student-{step:07d}.png", _preview_rows(shown, drawing, pictures))
         facts = {
-            "trained_steps": teachers["trained_steps"],
-            "trained_pictures": teachers["trained_pictures"],
-            "distilled_to_steps": settings.steps,
-            "distillation_pictures": step * settings.loop.batch_size,
+            "trained_steps": before["trained_steps"],
+            "trained_pictures": before["trained_pictures"],
+            "student_steps": settings.steps,
+            "student_pictures": step * settings.loop.batch_size,
         }
         export(shown, out / "students" / f"{step:07d}", out / "student_export", config, facts)
 
-    folder = out / distillation.STAGE
-    _, losses = train(distillation.STAGE, student, loss_at, settings.loop, folder, preview, resume, config.threads)
+    folder = out / studying.STAGE
+    _, losses = train(studying.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "student.png", losses)
     return out / "student_export"
 

@@ -14,6 +14,7 @@ from posedreamer import torchvision_shim
 torchvision_shim.install()
 from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
 from posedreamer.training import loop as training_loop  # noqa: E402
+from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
 from posedreamer.training import nano_diffusion, nano_run  # noqa: E402
 from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
 from posedreamer.training.loop import batch_at, rate_share  # noqa: E402
@@ -152,6 +153,34 @@ def test_a_start_goes_on_where_the_pipeline_was(trained, tmp_path):
     assert (facts["trained_steps"], facts["trained_pictures"]) == (4 + 1, 4 * 4 + 4)
 
 
+def test_further_latent_channels_are_silent_at_first(trained, tmp_path):
+    from diffusers import StableDiffusionControlNetPipeline
+
+    _, start = trained
+    config = tiny_config(tmp_path, steps=1, learning_rate=1e-30, matrix_rate=1e-30).model_copy(update={"start": start})
+    config = config.model_copy(update={"autoencoder": config.autoencoder.model_copy(update={"latent_channels": 12})})
+    strange = random_pictures()._replace(images=random_pictures().images // 2)
+    with pytest.raises(ValueError, match=r"differ by .* from the first 8 components of these pictures"):
+        train_autoencoder(config, strange, tmp_path / "strange", resume=False)
+    train_autoencoder(config, random_pictures(), tmp_path, resume=False)
+    grown = train_denoiser(config, random_pictures(), tmp_path, resume=False)
+    old, new = (
+        StableDiffusionControlNetPipeline.from_pretrained(path, local_files_only=True) for path in (start, grown)
+    )
+    picture = autoencoding.to_signed(random_pictures().images[:2])
+    with torch.no_grad():
+        latents = new.vae.encode(picture).latents
+        assert latents.shape[1] == 12 and latents[:, 8:].std() > 0.05
+        torch.testing.assert_close(latents[:, :8], old.vae.encode(picture).latents, atol=0.02, rtol=0)
+        torch.testing.assert_close(
+            new.vae.decode(latents).sample, old.vae.decode(latents[:, :8]).sample, atol=1e-3, rtol=0
+        )
+        text = old.text_encoder(torch.zeros(2, 12, dtype=torch.long)).last_hidden_state
+        velocity = new.unet(latents, 300, text).sample
+        torch.testing.assert_close(velocity[:, :8], old.unet(latents[:, :8], 300, text).sample, atol=1e-3, rtol=0)
+        assert not velocity[:, 8:].any()
+
+
 def test_a_start_without_facts_or_of_other_maps_is_refused(trained, tmp_path):
     _, export = trained
     start = tmp_path / "start"
@@ -210,7 +239,7 @@ def test_the_accelerator_s_config_trains_the_same_nets():
     cpu, accelerator = load_train_config(CONFIG), load_train_config(CONFIG.with_name("train_nano_gpu.yaml"))
     assert (cpu.device, accelerator.device) == ("cpu", "cuda")
     loops = {"loop", "pictures", "finish_steps"}
-    for stage in ("autoencoder", "denoiser", "distillation"):
+    for stage in ("autoencoder", "denoiser", "student"):
         assert getattr(cpu, stage).model_dump(exclude=loops) == getattr(accelerator, stage).model_dump(exclude=loops)
     with pytest.raises(ValueError, match="threads share a batch on the CPU only: got 2 threads on cuda"):
         load_train_config(CONFIG, ["device=cuda"])

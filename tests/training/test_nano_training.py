@@ -15,12 +15,12 @@ torchvision_shim.install()
 from posedreamer.rendering.conditions import condition_renderer_id  # noqa: E402
 from posedreamer.training import loop as training_loop  # noqa: E402
 from posedreamer.training import nano_autoencoder as autoencoding  # noqa: E402
-from posedreamer.training import nano_diffusion, nano_run  # noqa: E402
+from posedreamer.training import nano_diffusion, nano_model, nano_run  # noqa: E402
 from posedreamer.training.checkpoint import latest_checkpoint  # noqa: E402
 from posedreamer.training.loop import batch_at, rate_share  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, load_train_config  # noqa: E402
 from posedreamer.training.nano_diffusion import draw_times  # noqa: E402
-from posedreamer.training.nano_model import build_scheduler  # noqa: E402
+from posedreamer.training.nano_model import build_denoiser, build_scheduler  # noqa: E402
 from posedreamer.training.nano_run import (  # noqa: E402
     record_config,
     train_autoencoder,
@@ -267,3 +267,19 @@ def test_the_validation_loss_depends_on_weights_and_pictures_only(tmp_path, monk
     shifted = pictures._replace(images=255 - pictures.images)
     train_denoiser(config, pictures, tmp_path, resume=True, validation=shifted)
     assert abs(record["4"] - written["4"]) > 1e-3
+
+
+def test_the_map_s_embedding_begins_with_every_pixel_in_a_channel_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(nano_model, "PATCH_NOISE", 0.0)
+    settings = tiny_config(tmp_path).denoiser.model_copy(update={"condition_channels": (3, 12, 48, 192)})
+    _, controlnet = build_denoiser(settings, 16, 8, SIZE // 8)
+    embedding = controlnet.controlnet_cond_embedding
+    expected = maps = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    for halves in (False, False, True, False, True, False, True):
+        expected = torch.nn.functional.silu(nano_model.PATCH_GAIN * expected)
+        expected = torch.nn.functional.pixel_unshuffle(expected, 2) if halves else expected
+    with torch.no_grad():
+        found = torch.nn.functional.silu(embedding.conv_in(maps))
+        for layer in embedding.blocks:
+            found = torch.nn.functional.silu(layer(found))
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)

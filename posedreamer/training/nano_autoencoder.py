@@ -7,6 +7,7 @@ as loud as the body, natural ones nearly silence it. The components keep the squ
 """
 
 import itertools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
+SAME_LATENTS = 0.02  # in latents of deviation 0.1 to 1; float16 weights make differences of 0.002
 EDGE_WEIGHT = 1.0
 HEAD_SHIFT = 0.25  # of a crop's side: so far from its middle a head may be
 HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
@@ -175,16 +177,38 @@ def patch_transform(
         layer.weight.zero_()
     for colour in range(3):
         layers[0].weight[colour, colour, 1, 1] = 1.0
-    # With stride 2 and padding 1, taps 1 and 2 of a kernel meet the square itself.
     for depth, layer in enumerate(downs[:-1]):
-        for channel, (y, x) in itertools.product(range(3 * 4**depth), np.ndindex(2, 2)):
-            layer.weight[4 * channel + 2 * y + x, channel, 1 + y, 1 + x] = 1.0
+        add_space_to_depth(layer, 3 * 4**depth, 1.0)
     taps = rows.reshape(channels, -1, 2, 2)
     downs[-1].weight[:channels, : taps.shape[1], 1:, 1:] = taps
     layers[-1].weight[range(channels), range(channels), 1, 1] = 1.0
     layers[0].bias.zero_()
     layers[-1].bias.copy_(-(rows.double() @ mean).float())
     return wished.numpy()
+
+
+def add_space_to_depth(layer: Any, channels: int, gain: float) -> None:
+    """Adds to a convolution of stride 2 and padding 1: each pixel of a square in a channel of its own, as `pixel_unshuffle` orders them.
+
+    channels: so many of its inputs. What its outputs do not reach is left out.
+    """
+    for channel, (y, x) in itertools.product(range(channels), np.ndindex(2, 2)):
+        if (place := 4 * channel + 2 * y + x) < layer.out_channels:
+            layer.weight[place, channel, 1 + y, 1 + x] += gain  # taps 1 and 2 of a kernel meet the square itself
+
+
+def check_leading_channels(start: Any, model: Any, images: UInt8[np.ndarray, "count h w 3"], name: Path) -> None:
+    """ValueError when the model's first channels are not the start's, which the denoiser has learned to read.
+
+    They differ when further channels were fitted to pictures other than those that the start's were fitted to.
+    """
+    before, now = (encode_all(each, images).float() for each in (start, model))
+    apart = float((now[:, : before.shape[1]] - before).abs().max())
+    if apart > SAME_LATENTS:
+        raise ValueError(
+            f"train_nano: the latents of {name} differ by {apart:.2g} from the first {before.shape[1]} components of these "
+            f"pictures; expected at most {SAME_LATENTS}: start with the pictures that it was trained on"
+        )
 
 
 @torch.no_grad()

@@ -73,8 +73,8 @@ class EmphasisConfig(Strict):
 class DenoiserConfig(Strict):
     """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
 
-    condition_channels: of the ControlNet's way from the map to the latents' cells, four times as many at each halving, so that
-    nothing of the map is lost. time_channels: of the UNet's embedding of time and text; none: 4 times the first of `channels`.
+    condition_channels: of the ControlNet's way from the map to the latents' cells; nothing of the map is lost when they are four
+    times as many at each halving. time_channels: of the UNet's embedding of time and text; none: 4 times the first of `channels`.
     pictures: so many of the first are trained on; none: all. caption_dropout: share of pictures trained with the empty prompt.
     emphasis: of all steps but the last `finish_steps`, which have that of `finish`.
     """

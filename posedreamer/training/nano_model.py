@@ -3,19 +3,18 @@
 Text attends in the UNet only, which saves weights. Weights are drawn from torch's global generator: seed it first.
 """
 
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from posedreamer import torchvision_shim
 from posedreamer.stages.generation.diffusers_backend import FACTS
+from posedreamer.training.nano_autoencoder import add_space_to_depth
 from posedreamer.training.nano_config import AutoencoderConfig, DenoiserConfig, TextConfig
 
 torchvision_shim.install()
@@ -40,6 +39,13 @@ def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
         latent_channels=config.latent_channels,
         scaling_factor=1.0,
     )
+
+
+def load_start_autoencoder(start: Path) -> Any:
+    """The autoencoder of an exported pipeline, float32."""
+    from diffusers import AutoencoderTiny
+
+    return AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32, local_files_only=True)
 
 
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:
@@ -131,10 +137,7 @@ def keep_patches(embedding: Any) -> None:
             for channel in range(min(layer.in_channels, layer.out_channels)):
                 layer.weight[channel, channel, 1, 1] += PATCH_GAIN
         else:
-            # With stride 2 and padding 1, taps 1 and 2 of a kernel meet the square itself.
-            for channel, (y, x) in itertools.product(range(layer.in_channels), np.ndindex(2, 2)):
-                if (place := 4 * channel + 2 * y + x) < layer.out_channels:
-                    layer.weight[place, channel, 1 + y, 1 + x] += PATCH_GAIN
+            add_space_to_depth(layer, layer.in_channels, PATCH_GAIN)
 
 
 def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:

@@ -38,6 +38,7 @@ from posedreamer.training.nano_model import (
     build_scheduler,
     build_student_scheduler,
     build_text_encoder,
+    load_start_autoencoder,
     save_pipeline,
     start_from,
 )
@@ -48,7 +49,6 @@ logger = logging.getLogger(__name__)
 
 FITTED = 1024  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
 CHECKED = 8  # pictures whose latents are compared with the start's
-SAME_LATENTS = 0.02  # in latents of deviation 0.1 to 1; float16 weights make differences of 0.002
 FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
@@ -95,7 +95,7 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
         logger.info("autoencoder: latent deviations %s", deviations.round(3))
     if config.start is not None:
         start_from({"vae": model}, config.start)
-        check_leading_channels(start, model, pictures.images[:CHECKED], config.start)
+        autoencoding.check_leading_channels(start, model, pictures.images[:CHECKED], config.start)
     prepared(model, config.device)
     precision = getattr(torch, config.precision)
     loss_at = autoencoding.autoencoder_loss(
@@ -116,27 +116,6 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
         modules["critic"] = prepared(PatchCritic(), config.device)
     _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "autoencoder.png", losses)
-
-
-def load_start_autoencoder(start: Path) -> Any:
-    """The autoencoder of an exported pipeline, float32."""
-    from diffusers import AutoencoderTiny
-
-    return AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32, local_files_only=True)
-
-
-def check_leading_channels(start: Any, model: Any, images: UInt8[np.ndarray, "count h w 3"], name: Path) -> None:
-    """ValueError when the model's first channels are not the start's, which the denoiser has learned to read.
-
-    They differ when further channels were fitted to pictures other than those that the start's were fitted to.
-    """
-    before, now = (autoencoding.encode_all(each, images).float() for each in (start, model))
-    apart = float((now[:, : before.shape[1]] - before).abs().max())
-    if apart > SAME_LATENTS:
-        raise ValueError(
-            f"train_nano: the latents of {name} differ by {apart:.2g} from the first {before.shape[1]} components of these "
-            f"pictures; expected at most {SAME_LATENTS}: start with the pictures that it was trained on"
-        )
 
 
 def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:

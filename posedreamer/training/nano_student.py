@@ -88,10 +88,12 @@ def walk(
     clean: true latents. own: which pictures of a step go on from what the step before predicted; the others go on from `clean`.
     """
     looks: list[Look] = []
+    base, is_own = clean, torch.zeros_like(own[0])[:, None, None, None]
     for place, time in enumerate(times.tolist()):
         signal, loudness = alphas_cumprod[time].sqrt(), (1.0 - alphas_cumprod[time]).sqrt()
-        is_own = own[place][:, None, None, None] if looks else torch.zeros_like(own[0])[:, None, None, None]
-        base = torch.where(is_own, looks[-1].clean.detach(), clean) if looks else clean
+        if looks:
+            is_own = own[place][:, None, None, None]
+            base = torch.where(is_own, looks[-1].clean.detach(), clean)
         noisy = signal * base + loudness * noise[place]
         velocity = predict(modules, noisy, torch.full((len(clean),), time, device=clean.device), words, condition)
         found = signal * noisy - loudness * velocity.float()

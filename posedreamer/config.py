@@ -231,12 +231,16 @@ class EngineConfig(Strict):
 
 
 class Config(Strict):
-    """One run. samples: how many are to be kept; shard_size: how many are attempted in a shard, the unit of work."""
+    """One run. samples: how many are to be kept; shard_size: how many are attempted in a shard, the unit of work.
+
+    candidates: pictures of each label, for preference pairs; all of them count as samples.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     seed: Annotated[int, Field(ge=0)] = 0
     samples: Positive = 64
     shard_size: Annotated[int, Field(ge=1, le=9999)] = 32
+    candidates: Positive = 1
     body: str = "open"
     image: ImageConfig = ImageConfig()
     rounds: RoundsConfig = RoundsConfig()
@@ -256,6 +260,12 @@ class Config(Strict):
             )
         if self.generator.model == "renderer" and self.body != "open":
             raise ValueError(f"generator.model `renderer` needs `body: open`, got body {self.body!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_hold_whole_labels(self) -> "Config":
+        if self.shard_size % self.candidates:
+            raise ValueError(f"shard_size must be a multiple of candidates, got {self.shard_size} and {self.candidates}")
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -107,9 +107,11 @@ def run_shard(config: Config, stages: Sequence[tuple[str, Stage]], round_index: 
 
 
 def start_shard(config: Config, round_index: int, shard: int) -> list[Sample]:
-    """The empty records of a shard: nothing but keys."""
-    places = range(config.shard_size)
-    return [Sample(make_key(config.hash, round_index, shard, place), config.seed) for place in places]
+    """The empty records of a shard: nothing but keys, those of one label's candidates together."""
+    places = range(config.shard_size // config.candidates)
+    numbers = range(config.candidates) if config.candidates > 1 else (None,)
+    keys = [make_key(config.hash, round_index, shard, place, number) for place in places for number in numbers]
+    return [Sample(key, config.seed) for key in keys]
 
 
 def apply_stage(name: str, stage: Stage, samples: list[Sample]) -> list[Sample]:

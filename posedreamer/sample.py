@@ -5,6 +5,7 @@ Conventions of frames, pixels and rotations: `geometry/cameras.py`. Names of joi
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 logger = logging.getLogger(__name__)
+
+_CANDIDATE = re.compile(r"-c(\d+)$")
 
 Status = Literal["pending", "kept", "rejected", "failed"]
 
@@ -146,3 +149,9 @@ def make_key(config_hash: str, round_index: int, shard: int, place: int, candida
     """`3f9c2a17-r00-000012-0007`: config hash (8 hex), round, shard, place in the shard; `-c3` for a further candidate."""
     key = f"{config_hash[:8]}-r{round_index:02d}-{shard:06d}-{place:04d}"
     return key if candidate is None else f"{key}-c{candidate}"
+
+
+def split_key(key: str) -> tuple[str, int]:
+    """The key of the label and the number of the candidate: `...-0007-c3` -> (`...-0007`, 3); without a number, 0."""
+    match = _CANDIDATE.search(key)
+    return (key, 0) if match is None else (key[: match.start()], int(match.group(1)))

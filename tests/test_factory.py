@@ -12,7 +12,7 @@ from killing import content, finish, kill_five_times, start
 
 from posedreamer.config import Config
 from posedreamer.factory import apply_stage, start_shard
-from posedreamer.sample import Sample
+from posedreamer.sample import Sample, split_key
 from posedreamer.storage.index import read_index
 
 FAKE_LINE = Path(__file__).with_name("fake_line.py")
@@ -73,3 +73,13 @@ class Full(Reordering):
 def test_a_full_disk_is_no_sample_s_fault() -> None:
     with pytest.raises(OSError, match="No space"):
         apply_stage("full", Full(), start_shard(Config(name="a", shard_size=2), 0, 0))
+
+
+def test_a_shard_has_every_candidate_of_its_labels() -> None:
+    config = Config(name="a", shard_size=6, candidates=3)
+    keys = [sample.key for sample in start_shard(config, 1, 2)]
+    assert [split_key(key) for key in keys] == [
+        (f"{config.hash[:8]}-r01-000002-{place:04d}", number) for place in range(2) for number in range(3)
+    ]
+    with pytest.raises(ValueError, match="multiple of candidates, got 5 and 3"):
+        Config(name="a", shard_size=5, candidates=3)

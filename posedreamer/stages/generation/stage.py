@@ -6,17 +6,14 @@ are always cut inside a shard and always alike.
 """
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from posedreamer.sample import Picture, Sample, failed
+from posedreamer.sample import Picture, Sample, failed, split_key
 from posedreamer.seeds import seed_for
-
-_CANDIDATE = re.compile(r"-c(\d+)$")
 
 
 class GenerationStage:
@@ -109,9 +106,8 @@ class GenerationStage:
     def _add(self, sample: Sample, image: np.ndarray, seed: int) -> Sample:
         if not np.isfinite(image).all():
             return failed(sample, f"not_finite: the picture has NaN or infinite values; {self.dtype} may be too narrow")
-        match = _CANDIDATE.search(sample.key)
         rgb = (255.0 * image.clip(0.0, 1.0)).round().astype(np.uint8)
-        picture = Picture(rgb, self.backend.identity, seed, int(match.group(1)) if match else 0)
+        picture = Picture(rgb, self.backend.identity, seed, split_key(sample.key)[1])
         return replace(sample, image=picture)
 
 

@@ -24,7 +24,7 @@ from posedreamer.config import Config
 from posedreamer.rendering.conditions import CONDITION_KINDS, draw_condition
 from posedreamer.rendering.label import draw_label
 from posedreamer.rendering.rasterizer import Backend
-from posedreamer.sample import Condition, Label, Sample, Verdict
+from posedreamer.sample import Condition, Label, Sample, Verdict, split_key
 from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.curriculum_source import CurriculumSource
 from posedreamer.stages.sampling.library import load_library
@@ -112,8 +112,13 @@ class SamplingStage:
         return {f"body:{body.name}": body.sha256}
 
     def __call__(self, samples: list[Sample]) -> list[Sample]:
-        """The samples with label, prompt and condition; those with a verdict pass through."""
-        return [self.fill(sample) if sample.is_pending else sample for sample in samples]
+        """The samples with label, prompt and condition; those with a verdict pass through. Candidates share one label."""
+        filled: dict[str, Sample] = {}
+        for sample in samples:
+            name, _ = split_key(sample.key)
+            if sample.is_pending and name not in filled:
+                filled[name] = self.fill(replace(sample, key=name))
+        return [replace(filled[split_key(s.key)[0]], key=s.key) if s.is_pending else s for s in samples]
 
     def fill(self, sample: Sample) -> Sample:
         """One sample, filled or failed."""

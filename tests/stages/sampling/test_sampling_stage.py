@@ -66,6 +66,16 @@ def test_bodies_stand_on_the_ground_of_the_world(stage: SamplingStage, filled: l
         assert abs(world[:, 1].min()) < 1e-4
 
 
+def test_candidates_share_label_prompt_and_maps(stage: SamplingStage, filled: list[Sample]) -> None:
+    found = stage([Sample(key, run_seed=3) for key in ("key-5-c0", "key-5-c1", "key-6-c1")])
+    assert [sample.key for sample in found] == ["key-5-c0", "key-5-c1", "key-6-c1"]
+    for candidate, alone in zip(found, (filled[5], filled[5], filled[6]), strict=True):
+        assert candidate.label and alone.label and candidate.condition and alone.condition
+        np.testing.assert_array_equal(candidate.label.joints_cam, alone.label.joints_cam)
+        np.testing.assert_array_equal(candidate.condition.xyz, alone.condition.xyz)
+        assert candidate.prompt == alone.prompt
+
+
 def test_a_key_alone_decides(stage: SamplingStage, filled: list[Sample]) -> None:
     again = stage([Sample("key-5", run_seed=3)])[0]
     assert again.label and filled[5].label

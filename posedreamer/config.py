@@ -265,7 +265,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def _shards_hold_whole_labels(self) -> "Config":
         if self.shard_size % self.candidates:
-            raise ValueError(f"shard_size must be a multiple of candidates, got {self.shard_size} and {self.candidates}")
+            raise ValueError(
+                f"shard_size must be a multiple of candidates, got {self.shard_size} and {self.candidates}"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:

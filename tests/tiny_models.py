@@ -69,3 +69,41 @@ def save_tiny(folder, *, xl, plain=False):
         parts["controlnet"] = controlnet
     kind(**parts).save_pretrained(folder)
     return str(folder)
+
+
+def save_tiny_flux(folder):
+    """A random FLUX.1 pipeline with its ControlNet: one block of each kind, T5 and CLIP text encoders, f8 autoencoder."""
+    import diffusers
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(words_of(PROMPTS), 24)
+    pieces = ["<pad>", "</s>", "<unk>", "▁", *(f"▁{word}" for word in words_of(PROMPTS))]
+    tokenizer_2 = T5Tokenizer(vocab=[(piece, 0.0) for piece in pieces], extra_ids=0, model_max_length=512)
+    width, nets = 16, {}
+    for name, kind in (
+        ("transformer", diffusers.FluxTransformer2DModel),
+        ("controlnet", diffusers.FluxControlNetModel),
+    ):
+        nets[name] = kind(
+            in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+            joint_attention_dim=width, pooled_projection_dim=width, guidance_embeds=True, axes_dims_rope=(4, 2, 2),
+        )  # fmt: skip
+    with torch.no_grad():  # zero layers would hide the condition
+        for parameter in nets["controlnet"].parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.3)
+    t5 = T5Config(vocab_size=len(pieces), d_model=width, d_kv=8, d_ff=width, num_layers=1, num_heads=2)
+    diffusers.FluxControlNetPipeline(
+        vae=diffusers.AutoencoderKL(
+            block_out_channels=(4, 4, 4, 8), latent_channels=4, norm_num_groups=2, shift_factor=0.1,
+            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        ),
+        text_encoder=clip(tokenizer, width),
+        tokenizer=tokenizer,
+        text_encoder_2=T5EncoderModel(t5),
+        tokenizer_2=tokenizer_2,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        **nets,
+    ).save_pretrained(folder)  # fmt: skip
+    return str(folder)

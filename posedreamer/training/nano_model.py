@@ -45,7 +45,7 @@ def load_start_autoencoder(start: Path) -> Any:
     """The autoencoder of an exported pipeline, float32."""
     from diffusers import AutoencoderTiny
 
-    return AutoencoderTiny.from_pretrained(start / "vae", torch_dtype=torch.float32, local_files_only=True)
+    return AutoencoderTiny.from_pretrained(start / "vae", dtype=torch.float32, local_files_only=True)
 
 
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:

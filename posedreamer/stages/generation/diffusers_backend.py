@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 and XL pipelines with a ControlNet, by folder or hub id; the only file here that imports diffusers.
+"""Stable Diffusion 1.5, XL and FLUX.1 pipelines with a ControlNet, by folder or hub id; the only file here that imports diffusers.
 
 A model is one of: `nano` (embedded), a folder in diffusers' format, a hub id `owner/name` or `owner/name@revision`. It either
 is a ControlNet pipeline, or a plain one to which `controlnet` (folder or hub id) is added. A folder may hold
@@ -39,7 +39,10 @@ class Model(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """How pictures are drawn: solver steps, guidance (up to 1: none), weight of the ControlNet, negative prompt."""
+    """How pictures are drawn: solver steps, guidance (up to 1: none), weight of the ControlNet, negative prompt.
+
+    FLUX.1 was distilled to be told the guidance and is drawn in one pass: it takes no negative prompt.
+    """
 
     steps: int
     guidance: float
@@ -62,19 +65,20 @@ def load_model(
     if controlnet is not None:
         controlnet_folder, controlnet_identity = resolve(controlnet)
         check_condition(controlnet_folder, condition)
-        parts["controlnet"] = diffusers.ControlNetModel.from_pretrained(
-            controlnet_folder, torch_dtype=dtype, use_safetensors=True
-        )
+        net = diffusers.FluxControlNetModel if name.startswith("Flux") else diffusers.ControlNetModel
+        parts["controlnet"] = net.from_pretrained(controlnet_folder, dtype=dtype, use_safetensors=True)
         identity += "+" + controlnet_identity
     elif "ControlNet" not in name:
         raise ValueError(f"generator {model}: a {name} has no ControlNet of its own; give one (generator.controlnet)")
     check_condition(folder, condition)
-    if name.startswith("StableDiffusionXL"):
+    if name.startswith("Flux"):
+        kind = diffusers.FluxControlNetPipeline
+    elif name.startswith("StableDiffusionXL"):
         kind, parts["add_watermarker"] = diffusers.StableDiffusionXLControlNetPipeline, False
     else:
         kind = diffusers.StableDiffusionControlNetPipeline
         parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    pipeline = kind.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **parts)
+    pipeline = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True, **parts)
     for adapter in adapters:
         adapter_folder, adapter_identity = resolve(adapter)
         check_condition(adapter_folder, condition)
@@ -99,13 +103,16 @@ def draw(
     Each picture's noise comes from its own seed, on the CPU: neighbours in the batch and the device do not change it.
     """
     height, width = maps.shape[1:3]
-    factor = model.pipeline.vae_scale_factor
+    is_flux = type(model.pipeline).__name__.startswith("Flux")
+    factor = model.pipeline.vae_scale_factor * (2 if is_flux else 1)  # FLUX packs 2 x 2 latents into a token
     if height % factor or width % factor:
         raise ValueError(f"generator: image size {width} x {height}, expected multiples of {factor}")
-    guided = {"negative_prompt": [drawing.negative_prompt] * len(prompts)} if drawing.guidance > 1.0 else {}
+    shown = torch.from_numpy(maps.astype(np.float32) / 255.0).permute(0, 3, 1, 2)
+    told: dict[str, Any] = {"control_image": 2.0 * shown - 1.0} if is_flux else {"image": shown}
+    if drawing.guidance > 1.0 and not is_flux:
+        told["negative_prompt"] = [drawing.negative_prompt] * len(prompts)
     return model.pipeline(
         prompt=list(prompts),
-        image=torch.from_numpy(maps.astype(np.float32) / 255.0).permute(0, 3, 1, 2),
         height=height,
         width=width,
         num_inference_steps=drawing.steps,
@@ -113,7 +120,7 @@ def draw(
         controlnet_conditioning_scale=float(drawing.controlnet_scale),
         generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
         output_type="np",
-        **guided,
+        **told,
     ).images.astype(np.float32)
 
 
@@ -164,6 +171,6 @@ def _pipeline_class(folder: Path, model: str) -> str:
     if not index.is_file():
         raise ValueError(f"generator {model}: {index} is missing; expected a pipeline in diffusers' format")
     name = json.loads(index.read_text())["_class_name"]
-    if not name.startswith("StableDiffusion") or name.startswith("StableDiffusion3"):
-        raise ValueError(f"generator {model}: expected a Stable Diffusion 1.5 or XL pipeline, got {name}")
+    if not name.startswith(("StableDiffusion", "Flux")) or name.startswith("StableDiffusion3"):
+        raise ValueError(f"generator {model}: expected a Stable Diffusion 1.5, XL or FLUX.1 pipeline, got {name}")
     return name

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from posedreamer import torchvision_shim
 from posedreamer.rendering.conditions import condition_renderer_id
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = {"nano": Path(__file__).parents[2] / "assets" / "nano"}
 FACTS = "posedreamer.json"
+CONTROLNET = "controlnet"
+LORA_METADATA = "lora_adapter_metadata"  # diffusers' name
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 
 
@@ -79,16 +84,62 @@ def load_model(
         kind = diffusers.StableDiffusionControlNetPipeline
         parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     pipeline = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True, **parts)
-    for adapter in adapters:
+    base = identity
+    for place, adapter in enumerate(adapters):
         adapter_folder, adapter_identity = resolve(adapter)
         check_condition(adapter_folder, condition)
-        pipeline.load_lora_weights(str(adapter_folder), adapter_name=f"adapter_{adapters.index(adapter)}")
+        warn_of_other_base(adapter_folder, base)
+        load_adapter(pipeline, adapter_folder, f"adapter_{place}")
         identity += "+" + adapter_identity
-    if adapters:
-        pipeline.set_adapters([f"adapter_{place}" for place in range(len(adapters))])
+    use_adapters(pipeline, [f"adapter_{place}" for place in range(len(adapters))])
     pipeline.set_progress_bar_config(disable=True)
     logger.info("generator %s: %s", name, identity)
     return Model(pipeline.to(device), identity)
+
+
+def load_adapter(pipeline: Any, folder: Path, name: str) -> None:
+    """Adds the LoRA weights of a folder: those of UNet or transformer in diffusers' format, those of the ControlNet in a folder of
+    their own beside them. A folder without either is a ValueError.
+    """
+    own, beside = (any(part.glob("*.safetensors")) for part in (folder, folder / CONTROLNET))
+    if not own and not beside:
+        raise ValueError(f"adapter {folder}: no safetensors in it, nor in {CONTROLNET}/")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # a second adapter is meant
+        if own:
+            pipeline.load_lora_weights(str(folder), adapter_name=name)
+        if beside:
+            (file,) = (folder / CONTROLNET).glob("*.safetensors")
+            pipeline.controlnet.load_lora_adapter(
+                load_file(file), prefix=None, adapter_name=name, metadata=_lora_config(file)
+            )
+
+
+def _lora_config(file: Path) -> dict[str, Any] | None:
+    """What diffusers writes of the LoRA's settings into the file's header; None in files of other makers."""
+    with safe_open(file, "pt") as content:
+        metadata = content.metadata() or {}
+    return json.loads(metadata[LORA_METADATA]) if LORA_METADATA in metadata else None
+
+
+def use_adapters(pipeline: Any, names: Sequence[str]) -> None:
+    """Adds up the loaded adapters of these names in whichever nets have them."""
+    of_pipeline = {name for adapters in pipeline.get_list_adapters().values() for name in adapters}
+    for module, known in (
+        (pipeline, of_pipeline),
+        (pipeline.controlnet, getattr(pipeline.controlnet, "peft_config", {})),
+    ):
+        chosen = [name for name in names if name in known]
+        if chosen:
+            module.set_adapters(chosen)
+
+
+def warn_of_other_base(folder: Path, base: str) -> None:
+    """Logs it when an adapter was trained on other weights: it may still be of use, but nobody measured that."""
+    path = folder / FACTS
+    trained_on = json.loads(path.read_text()).get("base") if path.is_file() else None
+    if trained_on not in (None, base):
+        logger.warning("adapter %s: trained on %s, used on %s", folder.name, trained_on, base)
 
 
 def draw(

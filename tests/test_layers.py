@@ -34,6 +34,8 @@ HEAVY_OWNERS = {
     "OpenGL": {"rendering/opengl.py"},
     "controlnet_aux": {"rendering/conditions.py", "rendering/openpose.py"},
     "lightgbm": {"stages/mining"},
+    "trl": {"alignment"},
+    "peft": {"alignment"},
     "anny": {"bodies/building"},
     "smplx": set(),
     "open_clip": {"estimators"},

@@ -77,8 +77,8 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, times: Tensor, words: Words, control: Tensor) -> Tensor:
         """The nets' prediction, of the latents' shape."""
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
-        """Asked for by the trainer."""
+    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
+        """Asked for by the trainer: less memory, a third more time."""
         for net in self.nets.values():
             net.enable_gradient_checkpointing()
 

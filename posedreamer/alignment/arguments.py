@@ -30,9 +30,7 @@ class AlignmentArguments(DPOConfig):
     beta: float = field(default=100.0)
     learning_rate: float = field(default=5e-5)
     report_to: Any = field(default="none")
-    gradient_checkpointing: bool | None = field(
-        default=None
-    )  # trl's default is an old name of activation_checkpointing
+    gradient_checkpointing: Any = field(default=None)  # trl's default is an old name of activation_checkpointing
     time_weight: str = field(default="constant", metadata={"help": "constant or one_minus_t2"})
     winner_guard: bool = field(default=True, metadata={"help": "the error of chosen pictures may not rise"})
     caution: float = field(default=0.0, metadata={"help": "of the winner guard: 0 to 1, more is more careful"})

@@ -86,4 +86,4 @@ def collate_pairs(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _encode(denoiser: Denoiser, pictures: Sequence[np.ndarray]) -> Tensor:
     parts = (np.stack(pictures[first : first + ENCODED]) for first in range(0, len(pictures), ENCODED))
-    return torch.cat([denoiser.encode(part).float().cpu() for part in parts])
+    return torch.cat([denoiser.encode(part).float().cpu() for part in parts]).contiguous()

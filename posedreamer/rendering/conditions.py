@@ -16,10 +16,11 @@ from jaxtyping import Float32, Int32, UInt8
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.posing import pose_body, rest_parameters
 from posedreamer.geometry.skeletons import SMPLX_JOINTS
-from posedreamer.rendering.label import DrawnLabel
+from posedreamer.rendering.label import DrawnLabel, draw_label
 from posedreamer.rendering.openpose import OPENPOSE_RULE, draw_openpose
 from posedreamer.rendering.rasterizer import interpolate, vertex_normals
 from posedreamer.rendering.visibility import face_parts
+from posedreamer.sample import Label
 
 CONDITION_KINDS = ("xyz", "depth", "normals", "parts", "openpose")
 
@@ -65,6 +66,11 @@ def draw_condition(kind: str, body: BodyModel, drawn: DrawnLabel) -> UInt8[np.nd
             return draw_openpose(drawn.keypoints, drawn.visible, width, height)
         case other:
             raise ValueError(f"draw_condition: unknown kind {other!r}, expected one of {CONDITION_KINDS}")
+
+
+def redraw_condition(body: BodyModel, kind: str, label: Label) -> UInt8[np.ndarray, "h w 3"]:
+    """The map of a stored label: shards hold the xyz map alone, and what else the generator was given is drawn again."""
+    return draw_condition(kind, body, draw_label(body, label.parameters, label.K, label.width, label.height))
 
 
 def condition_renderer_id(kind: str) -> str:

@@ -7,17 +7,16 @@ the samples at their ends, rejected samples with reasons, and what the curriculu
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.catalog import load_body
-from posedreamer.rendering.conditions import draw_condition
-from posedreamer.rendering.label import draw_label
+from posedreamer.rendering.conditions import redraw_condition
 from posedreamer.report.charts import histogram_svg
 from posedreamer.report.curriculum import curriculum_items
 from posedreamer.report.facts import run_facts
@@ -25,7 +24,7 @@ from posedreamer.report.pictures import Panel, sample_panels, sample_thumb
 from posedreamer.report.selection import extremes, read_samples, spread, spread_by_reason
 from posedreamer.report.statistics import index_rows, run_statistics
 from posedreamer.report.thresholds import Thresholds, missed_checks, score_thresholds
-from posedreamer.sample import Label, Sample
+from posedreamer.sample import Sample
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 
@@ -84,11 +83,7 @@ def page_context(
     wanted = [*shown_kept, *(row for group in shown_rejected.values() for row in group)]
     wanted += [row for pair in shown_ends.values() for group in pair for row in group]
 
-    def draw_control(kind: str, label: Label) -> np.ndarray:
-        # Shards hold the xyz map alone; what else the generator was given is drawn again.
-        return draw_condition(kind, body, draw_label(body, label.parameters, label.K, label.width, label.height))
-
-    samples = read_samples(run_dir, wanted, draw_control)
+    samples = read_samples(run_dir, wanted, partial(redraw_condition, body))
     thumbs = {row["key"]: sample_thumb(samples[row["key"]]) for pair in shown_ends.values() for g in pair for row in g}
     thresholds = score_thresholds(manifest)
     cards = {reason: _cards(group, samples, body, thresholds) for reason, group in shown_rejected.items()}

@@ -1,0 +1,90 @@
+"""One round of alignment, after its candidates are drawn: pairs, and an adapter trained on them."""
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posedreamer.alignment.adapters import add_adapter
+from posedreamer.alignment.arguments import AlignmentArguments
+from posedreamer.alignment.config import AlignConfig
+from posedreamer.alignment.denoisers import open_denoiser
+from posedreamer.alignment.pair_data import encode_pairs
+from posedreamer.alignment.pairs import PairRule, make_pairs
+from posedreamer.alignment.trainer import STAGE, DiffusionDPOTrainer
+from posedreamer.bodies.catalog import load_body
+from posedreamer.config import Config
+from posedreamer.rendering.conditions import condition_renderer_id, redraw_condition
+from posedreamer.seeds import seed_for
+from posedreamer.stages.generation.diffusers_backend import FACTS, Drawing, load_model
+from posedreamer.storage.locate import find_tars
+from posedreamer.storage.manifest import read_manifest
+
+log = logging.getLogger(__name__)
+
+
+def pairs_of_round(config: AlignConfig, run_dir: Path) -> dict[str, Any]:
+    """Makes the pairs of the round's candidates; the report is returned and written to `pairs.json`. No pair is a ValueError."""
+    report = make_pairs(run_dir, PairRule(**config.pairs.model_dump()))
+    (run_dir / "pairs.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    if not report["pairs"]:
+        raise ValueError(f"{run_dir}: no pair of {report['labels']} labels: {report['labels_without_pair']}")
+    log.info("%d pairs of %d labels, median gap %.3f", report["pairs"], report["labels"], report["gap"][2])
+    return report
+
+
+def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | None, out: Path) -> Path:
+    """Trains an adapter on the pairs in a run; returns its folder, `out/adapter`. Finished training is not repeated.
+
+    line: the config whose generator is trained. start: the adapter of the round before, which the candidates were drawn with.
+    Interrupted, it goes on from the last checkpoint in `out/training`.
+    """
+    if (out / "adapter" / FACTS).is_file():
+        return out / "adapter"
+    generator = line.generator
+    torch.set_num_threads(generator.threads)
+    model = load_model(
+        generator.model,
+        generator.controlnet,
+        generator.condition,
+        (),
+        getattr(torch, generator.dtype),
+        generator.device,
+    )
+    settings: dict[str, Any] = {"use_cpu": generator.device == "cpu", **config.training}
+    arguments = AlignmentArguments(output_dir=str(out / "training"), seed=_small_seed(config, "order"), **settings)
+    drawing = Drawing(generator.steps, generator.guidance, generator.controlnet_scale, generator.negative_prompt)
+    denoiser = open_denoiser(model.pipeline, drawing, arguments.steps)
+    adapter = config.adapter
+    add_adapter(denoiser, adapter.rank, adapter.alpha, adapter.layers, start, _small_seed(config, "weights"))
+    tars = find_tars(run_dir / "pairs")
+    pairs = encode_pairs(tars, denoiser, out / "latents", partial(redraw_condition, load_body(line.body)))
+    trainer = DiffusionDPOTrainer(denoiser, arguments, pairs, _facts(config, line, model.identity, run_dir, len(pairs)))
+    trainer.train(resume_from_checkpoint=any((out / "training").glob("checkpoint-*")))
+    (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
+    trainer.save_model(str(out / "adapter"))
+    return out / "adapter"
+
+
+def _facts(config: AlignConfig, line: Config, base: str, run_dir: Path, pairs: int) -> Mapping[str, Any]:
+    assets = read_manifest(run_dir)["assets"]
+    return {
+        "name": f"{config.line.stem}-aligned",
+        "condition_kind": line.generator.condition,
+        "condition_renderer": condition_renderer_id(line.generator.condition),
+        "base": base,
+        "judge": {name: digest for name, digest in assets.items() if "movenet" in name},
+        "scores": list(config.pairs.scores),
+        "pairs": pairs,
+        "training": config.training,
+        "adapter": config.adapter.model_dump(mode="json"),
+    }
+
+
+def _small_seed(config: AlignConfig, purpose: str) -> int:
+    """numpy's and torch's global generators, which transformers seeds, take 32 bits."""
+    return seed_for(config.seed, STAGE, purpose) % 2**32

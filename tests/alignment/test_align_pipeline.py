@@ -1,0 +1,76 @@
+"""The whole of it on the embedded generator: two rounds by one command, gone on with where they stopped, and an adapter that draws."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import ROOT, sets
+
+from posedreamer.alignment.config import load_align_config
+from posedreamer.storage.index import read_index
+from posedreamer.storage.manifest import read_manifest
+from posedreamer.storage.pairs import read_pairs
+
+pytestmark = pytest.mark.slow
+SMALL = [
+    "labels=4", "candidates=2", "pairs={least_gap: 1.0e-6, least_winner: 0.0}",
+    "training={max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, logging_steps: 1, disable_tqdm: true, bf16: false, learning_rate: 0.01}",
+    "adapter={rank: 2, alpha: 2, layers: {unet: [conv1], controlnet: [conv1]}}",
+]  # fmt: skip
+
+
+def align(out: Path, *overrides: str) -> str:
+    command = [sys.executable, "pipelines/align.py", "--config", "configs/align_nano.yaml", "--out", str(out)]
+    done = subprocess.run(
+        [*command, *sets([*SMALL, *overrides])], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_two_rounds_are_one_command(tmp_path: Path) -> None:
+    out = tmp_path / "align"
+    printed = align(out)
+    rounds = [out / f"round-{number}" for number in (0, 1)]
+    assert json.loads(printed.strip().splitlines()[-1])["adapter"] == str(rounds[1] / "adapter")
+    keys = []
+    for folder in rounds:
+        rows = read_index(folder / "candidates").to_pylist()
+        assert len(rows) == 8 and {row["candidate"] for row in rows} == {0, 1}
+        keys.append({tuple(row["body_pose"]) for row in rows})
+        assert len(keys[-1]) == 4
+        pairs = [pair for tar in (folder / "candidates" / "pairs").glob("*.tar") for pair in read_pairs(tar)]
+        assert all(pair.chosen.scores["oks"] > pair.rejected.scores["oks"] for pair in pairs)  # type: ignore[operator]
+        facts = json.loads((folder / "adapter" / "posedreamer.json").read_text())
+        assert facts["pairs"] == len(pairs) > 0 and facts["base"].startswith("nano@sha256:")
+        assert json.loads((folder / "history.json").read_text())[0]["loss"] > 0
+    assert not keys[0] & keys[1]  # new labels in each round
+    # The second round's candidates were drawn, by the line, with what the first had learnt.
+    (generator,) = {row["generator"] for row in read_index(rounds[1] / "candidates").to_pylist()}
+    assert generator.count("sha256:") == 2
+    assert read_manifest(rounds[1] / "candidates")["config"]["generator"]["adapters"] == [str(rounds[0] / "adapter")]
+
+    # Gone on with after its training was lost: the same adapter, and finished rounds are left alone.
+    files = ("pytorch_lora_weights.safetensors", "controlnet/pytorch_lora_weights.safetensors")
+    before = [(rounds[1] / "adapter" / name).read_bytes() for name in files]
+    untouched = (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns
+    shutil.rmtree(rounds[1] / "adapter")
+    shutil.rmtree(rounds[1] / "training" / "checkpoint-2")
+    align(out)
+    assert [(rounds[1] / "adapter" / name).read_bytes() for name in files] == before
+    assert (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns == untouched
+
+
+def test_a_config_says_what_is_wrong() -> None:
+    path = ROOT / "configs" / "align_nano.yaml"
+    assert load_align_config(path).rounds == 2
+    for override, message in (
+        ("training={seed: 3}", "training: seed follow from the run"),
+        ("candidates=1", "candidates: Input should be greater than or equal to 2"),
+        ("pairs.gap=0.1", "pairs.gap: Extra inputs are not permitted"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_align_config(path, [override])

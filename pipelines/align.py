@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from posedreamer.alignment.config import load_align_config
-from posedreamer.alignment.rounds import pairs_of_round, train_round
+from posedreamer.alignment.rounds import pairs_of_round, record_config, train_round
 from posedreamer.config import load_config
 from posedreamer.line import generate
 from posedreamer.storage.files import file_exists
@@ -33,7 +33,7 @@ def main(
 
     # inputs
     out = out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    record_config(settings, out)
     adapter: Path | None = None
 
     # stages and run

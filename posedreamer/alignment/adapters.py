@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
@@ -39,6 +40,7 @@ def add_adapter(
     for name, layers in targets.items():
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(layers), init_lora_weights="gaussian")
         denoiser.nets[name].add_adapter(config, adapter_name=POLICY)
+        cast_training_params(denoiser.nets[name])  # to float32: steps of 1e-5 vanish in half precision
     if start is None:
         return
     _load_into_policy(denoiser, start, REFERENCE)

@@ -23,8 +23,21 @@ from posedreamer.seeds import seed_for
 from posedreamer.stages.generation.diffusers_backend import FACTS, Drawing, load_model
 from posedreamer.storage.locate import find_tars
 from posedreamer.storage.manifest import read_manifest
+from posedreamer.strict import differences
 
 log = logging.getLogger(__name__)
+
+
+def record_config(config: AlignConfig, out: Path) -> None:
+    """Writes `config.json`. A folder that was begun with other settings is a ValueError; only rounds may be added."""
+    path, content = out / "config.json", config.model_dump(mode="json")
+    if path.is_file():
+        wanted = {name: value for name, value in content.items() if name != "rounds"}
+        differing = differences(json.loads(path.read_text()), wanted)
+        if differing:
+            raise ValueError(f"align: {out} was begun with {differing}; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def pairs_of_round(config: AlignConfig, run_dir: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tiny_models import PROMPTS
 from posedreamer.alignment.adapters import POLICY, add_adapter, as_reference, resume_adapter, save_adapter
 from posedreamer.alignment.denoisers import Denoiser, open_denoiser
 from posedreamer.rendering.conditions import condition_renderer_id
-from posedreamer.stages.generation.diffusers_backend import Model, draw
+from posedreamer.stages.generation.diffusers_backend import Model, draw, load_model
 
 FACTS = {"condition_renderer": condition_renderer_id("xyz"), "base": "tiny"}
 
@@ -97,6 +97,14 @@ def test_a_second_round_begins_and_is_measured_at_the_first_s_end(
     assert not torch.allclose(predicted(second), predicted(first), atol=1e-3)
     with as_reference(second):
         assert torch.equal(predicted(second), predicted(first))
+
+
+def test_adapters_learn_in_float32_whatever_the_nets_are(folders: dict[str, str]) -> None:
+    pipeline = load_model(folders["sd"], None, "xyz", (), torch.bfloat16, "cpu").pipeline
+    denoiser = open_denoiser(pipeline, DRAWING)
+    add_adapter(denoiser, 2, 4, {"unet": ["to_q"]}, None, 0)
+    assert {p.dtype for p in denoiser.parameters() if p.requires_grad} == {torch.float32}
+    assert {p.dtype for p in denoiser.parameters() if not p.requires_grad} == {torch.bfloat16}
 
 
 def test_resumed_weights_are_the_saved_ones(folders: dict[str, str], tmp_path: Path) -> None:

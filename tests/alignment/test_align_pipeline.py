@@ -10,6 +10,7 @@ import pytest
 from commands import ROOT, sets
 
 from posedreamer.alignment.config import load_align_config
+from posedreamer.alignment.rounds import record_config
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.pairs import read_pairs
@@ -62,6 +63,14 @@ def test_two_rounds_are_one_command(tmp_path: Path) -> None:
     align(out)
     assert [(rounds[1] / "adapter" / name).read_bytes() for name in files] == before
     assert (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns == untouched
+
+
+def test_a_folder_belongs_to_one_config(tmp_path: Path) -> None:
+    path = ROOT / "configs" / "align_nano.yaml"
+    record_config(load_align_config(path), tmp_path)
+    record_config(load_align_config(path, ["rounds=3"]), tmp_path)
+    with pytest.raises(ValueError, match="was begun with labels 400, not 10; choose another folder"):
+        record_config(load_align_config(path, ["labels=10"]), tmp_path)
 
 
 def test_a_config_says_what_is_wrong() -> None:

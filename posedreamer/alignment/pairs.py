@@ -144,6 +144,8 @@ def _stored(run_dir: str | Path, shard: int) -> dict[str, dict[str, bytes]]:
     return {key: members for path in paths if file_exists(path) for key, members in read_groups_of(path)}
 
 
-def _quantiles(values: Sequence[float]) -> list[float] | None:
-    """Least, quartiles, greatest."""
-    return [float(value) for value in np.quantile(values, (0.0, 0.25, 0.5, 0.75, 1.0))] if values else None
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    """Least, quartiles, greatest, by name; of nothing, nothing."""
+    names = ("least", "quartile", "median", "upper_quartile", "greatest")
+    found = np.quantile(values, (0.0, 0.25, 0.5, 0.75, 1.0)).tolist() if values else []
+    return dict(zip(names, found, strict=False))

@@ -46,7 +46,7 @@ def pairs_of_round(config: AlignConfig, run_dir: Path) -> dict[str, Any]:
     (run_dir / "pairs.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
     if not report["pairs"]:
         raise ValueError(f"{run_dir}: no pair of {report['labels']} labels: {report['labels_without_pair']}")
-    log.info("%d pairs of %d labels, median gap %.3f", report["pairs"], report["labels"], report["gap"][2])
+    log.info("%d pairs of %d labels, median gap %.3f", report["pairs"], report["labels"], report["gap"]["median"])
     return report
 
 

@@ -33,7 +33,7 @@ def main(
 
     # inputs
     out = out.absolute()
-    record_config(settings, out)
+    record_config(settings, line, out)
     adapter: Path | None = None
 
     # stages and run

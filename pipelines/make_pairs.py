@@ -7,16 +7,16 @@ Writes `pairs/` beside the shards (shards/README.md) and a report, `pairs.json`;
 """
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from posedreamer.alignment.pairs import PairRule, make_pairs
+from posedreamer.storage.files import join, write_file
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="run directory")],
+    run: Annotated[str, typer.Argument(help="run directory or URL")],
     score: Annotated[list[str], typer.Option(help="who votes; several must agree, the first measures")] = ["oks"],  # noqa: B006
     least_gap: Annotated[float, typer.Option(help="between chosen and rejected")] = 0.05,
     least_winner: Annotated[float, typer.Option(help="score of the chosen")] = 0.5,
@@ -25,7 +25,7 @@ def main(
     rule = PairRule(tuple(score), least_gap, least_winner, most or None)
     report = make_pairs(run, rule)
     text = json.dumps(report, indent=1, sort_keys=True)
-    (run / "pairs.json").write_text(text + "\n")
+    write_file(join(run, "pairs.json"), (text + "\n").encode())
     print(text)
 
 

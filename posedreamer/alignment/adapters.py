@@ -6,6 +6,7 @@ round it is the nets with the adapter that the pairs were drawn with, which then
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import torch
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from posedreamer.alignment.denoisers import Denoiser
-from posedreamer.stages.generation.diffusers_backend import CONTROLNET, FACTS, LORA_METADATA, load_adapter
+from posedreamer.stages.generation.diffusers_backend import CONTROLNET, FACTS, LORA_METADATA, lora_config
+from posedreamer.storage.files import write_file
 
 LORA_FILE = "pytorch_lora_weights.safetensors"  # diffusers' name
 POLICY, REFERENCE = "policy", "reference"
@@ -34,16 +36,25 @@ def add_adapter(
     strange = sorted(set(targets) - set(denoiser.nets))
     if strange or not targets:
         raise ValueError(f"alignment: adapter for {strange or 'no net'}; this pipeline has {sorted(denoiser.nets)}")
+    for name, layers in targets.items():
+        known = [module for module, _ in denoiser.nets[name].named_modules()]
+        absent = [layer for layer in layers if not any(f".{module}".endswith(f".{layer}") for module in known)]
+        if absent or not layers:
+            raise ValueError(f"alignment: the {name} has no layer {', '.join(absent) or '(none given)'}")
     denoiser.pipeline.vae.requires_grad_(False)
     denoiser.requires_grad_(False)
     torch.manual_seed(seed)  # peft draws the first weights from the global generator
     for name, layers in targets.items():
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(layers), init_lora_weights="gaussian")
-        denoiser.nets[name].add_adapter(config, adapter_name=POLICY)
-        cast_training_params(denoiser.nets[name])  # to float32: steps of 1e-5 vanish in half precision
-    if start is None:
-        return
-    _load_into_policy(denoiser, start, REFERENCE)
+        for adapter in (POLICY,) if start is None else (REFERENCE, POLICY):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")  # a second adapter is meant
+                denoiser.nets[name].add_adapter(config, adapter_name=adapter)
+            # Steps of 1e-5 vanish in half precision; and the reference is the policy of the round before, to the bit.
+            cast_training_params(denoiser.nets[name])
+    if start is not None:
+        for adapter in (REFERENCE, POLICY):
+            _put_weights(denoiser, start, adapter)
     _use(denoiser, POLICY)
 
 
@@ -69,38 +80,55 @@ def save_adapter(denoiser: Denoiser, folder: Path, facts: Mapping[str, Any]) -> 
     """Writes the adapter in training as `generator.adapters` takes it: diffusers' format, and its facts in posedreamer.json."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, net in _adapted(denoiser).items():
-        weights, config = get_peft_model_state_dict(net, adapter_name=POLICY), net.peft_config[POLICY].to_dict()
+        weights, settings = get_peft_model_state_dict(net, adapter_name=POLICY), net.peft_config[POLICY].to_dict()
+        # peft keeps names of layers in a set, whose order differs from process to process.
+        config = {key: sorted(value) if isinstance(value, set) else value for key, value in settings.items()}
         if name == CONTROLNET:  # no part of a pipeline's LoRA, in diffusers
             (folder / CONTROLNET).mkdir(exist_ok=True)
-            metadata = {"format": "pt", LORA_METADATA: json.dumps(config, sort_keys=True, default=sorted)}
+            metadata = {"format": "pt", LORA_METADATA: json.dumps(config, sort_keys=True)}
             save_file(weights, folder / CONTROLNET / LORA_FILE, metadata)
         else:
             layers = {f"{name}_lora_layers": weights, f"{name}_lora_adapter_metadata": config}
             denoiser.pipeline.save_lora_weights(str(folder), **layers)
-    (folder / FACTS).write_text(json.dumps(dict(facts), indent=1, sort_keys=True) + "\n")
+    write_file(folder / FACTS, (json.dumps(dict(facts), indent=1, sort_keys=True) + "\n").encode())
 
 
 def resume_adapter(denoiser: Denoiser, folder: Path) -> None:
     """Puts the weights that `save_adapter` wrote into the adapter in training; bit for bit."""
-    _load_into_policy(denoiser, folder, "resumed")
-    _use(denoiser, POLICY)
-    for net in _adapted(denoiser).values():
-        net.delete_adapters("resumed")
+    _put_weights(denoiser, folder, POLICY)
 
 
-def _load_into_policy(denoiser: Denoiser, folder: Path, name: str) -> None:
-    """Loads an adapter under a name, and copies its weights to the policy; ValueError when it is of another shape."""
-    load_adapter(denoiser.pipeline, folder, name)
-    for part, net in _adapted(denoiser).items():
-        own = get_peft_model_state_dict(net, adapter_name=POLICY)
-        found = get_peft_model_state_dict(net, adapter_name=name) if name in net.peft_config else {}
-        unlike = sorted(key for key in own.keys() | found.keys() if key not in found or key not in own)
-        if unlike or any(found[key].shape != own[key].shape for key in own):
-            told = f"such as {unlike[0]}" if unlike else "another rank"
-            raise ValueError(
-                f"alignment: {folder} does not fit the adapter of the {part} in training: other layers, {told}"
-            )
-        set_peft_model_state_dict(net, found, adapter_name=POLICY)
+def _put_weights(denoiser: Denoiser, folder: Path, adapter: str) -> None:
+    """Copies the weights of a saved adapter into one that is loaded; ValueError when they do not fit it."""
+    saved, adapted = _read_adapter(folder), _adapted(denoiser)
+    if saved.keys() != adapted.keys():
+        raise ValueError(f"alignment: {folder} has weights for {sorted(saved)}, expected {sorted(adapted)}")
+    for name, net in adapted.items():
+        own, (weights, alpha) = get_peft_model_state_dict(net, adapter_name=adapter), saved[name]
+        unlike = sorted(key for key in own.keys() | weights.keys() if key not in weights or key not in own)
+        if unlike or any(weights[key].shape != own[key].shape for key in own):
+            told = f"other layers, such as {unlike[0]}" if unlike else "another rank"
+            raise ValueError(f"alignment: {folder} does not fit the adapter of the {name} in training: {told}")
+        if alpha != net.peft_config[adapter].lora_alpha:
+            raise ValueError(f"alignment: {folder} has alpha {alpha}, expected {net.peft_config[adapter].lora_alpha}")
+        set_peft_model_state_dict(net, weights, adapter_name=adapter)
+
+
+def _read_adapter(folder: Path) -> dict[str, tuple[dict[str, torch.Tensor], int | None]]:
+    """Net -> weights by peft's names, and alpha, of what `save_adapter` wrote."""
+    found: dict[str, tuple[dict[str, torch.Tensor], int | None]] = {}
+    files = {"": folder / LORA_FILE, CONTROLNET: folder / CONTROLNET / LORA_FILE}
+    for net, file in files.items():
+        if not file.is_file():
+            continue
+        weights, config = load_file(file), lora_config(file) or {}
+        for name in [net] if net else sorted({key.partition(".")[0] for key in weights}):
+            prefix = "" if net else f"{name}."
+            own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+            found[name] = (own, config.get(f"{prefix}lora_alpha"))
+    if not found:
+        raise ValueError(f"alignment: no safetensors in {folder}, nor in {CONTROLNET}/")
+    return found
 
 
 def _adapted(denoiser: Denoiser) -> dict[str, Any]:

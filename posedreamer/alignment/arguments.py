@@ -1,7 +1,7 @@
 """Arguments of the alignment trainer: trl's DPOConfig, less what belongs to language models, plus what belongs to diffusion.
 
 beta, loss_type, label_smoothing and all of transformers.TrainingArguments keep their meaning (logging, saving, accumulation,
-mixed precision, several GPUs). A field that cannot mean anything here is refused by name instead of being ignored.
+mixed precision). A field that cannot mean anything here is refused by name instead of being ignored.
 """
 
 from dataclasses import MISSING, dataclass, field, fields
@@ -30,6 +30,7 @@ class AlignmentArguments(DPOConfig):
     beta: float = field(default=100.0)
     learning_rate: float = field(default=5e-5)
     report_to: Any = field(default="none")
+    logging_nan_inf_filter: bool = field(default=False)  # it would log a loss of 0 for one that is no number
     gradient_checkpointing: Any = field(default=None)  # trl's default is an old name of activation_checkpointing
     time_weight: str = field(default="constant", metadata={"help": "constant or one_minus_t2"})
     winner_guard: bool = field(default=True, metadata={"help": "the error of chosen pictures may not rise"})
@@ -56,5 +57,12 @@ class AlignmentArguments(DPOConfig):
                 f"alignment: got label_smoothing {self.label_smoothing}, caution {self.caution} and beta {self.beta}; "
                 "expected [0, 0.5), [0, 1] and more than 0"
             )
+        if given == ["ipo"] and (self.winner_guard or self.time_weight != "constant"):
+            raise ValueError(
+                "alignment: the loss `ipo` has a margin of its own as its target, which neither winner_guard nor time_weight "
+                "knows of; set winner_guard: false and leave time_weight out"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"alignment: got steps {self.steps}, expected at least 1")
         self.remove_unused_columns = False  # batches go to the loss, not to a forward method by name
         super().__post_init__()

@@ -1,5 +1,6 @@
 """The settings of an alignment: strict, frozen models over configs/align_nano.yaml."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ class AlignConfig(Strict):
     """One alignment: rounds of candidates, pairs and training.
 
     line: the config of a run; its generator is aligned, by the scores of its judge. labels: of each round, all new;
-    candidates: pictures of a label. training: fields of AlignmentArguments (arguments.py), but seed and output_dir.
+    candidates: pictures of a label. training: fields of AlignmentArguments (arguments.py), but those that follow from the run and its generator (seed, output_dir, bf16, fp16, use_cpu).
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -45,9 +46,9 @@ class AlignConfig(Strict):
 
     @model_validator(mode="after")
     def _training_has_no_place_and_seed(self) -> "AlignConfig":
-        own = sorted({"seed", "output_dir"} & set(self.training))
+        own = sorted({"seed", "output_dir", "bf16", "fp16", "use_cpu"} & set(self.training))
         if own:
-            raise ValueError(f"training: {', '.join(own)} follow from the run; leave them out")
+            raise ValueError(f"training: {', '.join(own)} follow from the run and its generator; leave them out")
         return self
 
     def candidate_overrides(self, round_index: int, adapter: Path | None) -> list[str]:
@@ -63,7 +64,7 @@ class AlignConfig(Strict):
             f"rounds={{count: 1, assumed_keep_rate: 1.0, max_shards: {shards}}}",
             "sampling.split=train", "mining.curriculum.share=0.0", "reference={renders: 0}", "storage.keep_rejects=true",
         ]  # fmt: skip
-        return overrides + ([] if adapter is None else [f"generator.adapters=[{adapter}]"])
+        return overrides + ([] if adapter is None else [f"generator.adapters={json.dumps([str(adapter)])}"])
 
 
 def load_align_config(path: Path, overrides: Sequence[str] = ()) -> AlignConfig:

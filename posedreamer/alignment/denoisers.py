@@ -45,6 +45,8 @@ class Denoiser(nn.Module):
     def encode(self, pictures: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch c h2 w2"]:
         """Latents, scaled as the nets take them. Of a distribution the mean: encoded once, all errors have one target."""
         vae = self.pipeline.vae
+        if vae.dtype == torch.float16:
+            vae.float()  # SDXL's overflows in float16
         signed = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(vae.device, vae.dtype) / 127.5 - 1.0
         encoded = vae.encode(signed)
         latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
@@ -77,8 +79,17 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, times: Tensor, words: Words, control: Tensor) -> Tensor:
         """The nets' prediction, of the latents' shape."""
 
-    def activation_checkpointing_enable(self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
-        """Asked for by the trainer: less memory, a third more time."""
+    def activation_checkpointing_enable(
+        self,
+        activation_checkpointing_kwargs: Mapping[str, Any] | None = None,
+        every_n_layers: int = 1,
+        offload: bool = False,
+    ) -> None:
+        """Asked for by the trainer (activation_checkpointing: true): less memory, a third more time. Diffusers' nets have no choice of layers."""
+        if every_n_layers != 1 or offload:
+            raise ValueError(
+                f"alignment: activation checkpointing got {activation_checkpointing_kwargs}, expected no choice"
+            )
         for net in self.nets.values():
             net.enable_gradient_checkpointing()
 

@@ -90,6 +90,6 @@ def guarded(
     chosen, rejected = (prediction.detach().float() - target.float()).flatten(1).chunk(2)
     along = (chosen * rejected).sum(dim=1)
     safe = (1.0 - caution) * chosen.square().sum(dim=1) / along.clamp(min=torch.finfo(torch.float32).tiny)
-    scale = safe.clamp(max=1.0)
+    scale = torch.where(along > 0.0, safe.clamp(max=1.0), 1.0)
     still = policy.rejected.detach()
     return Errors(policy.chosen, still + scale * (policy.rejected - still))

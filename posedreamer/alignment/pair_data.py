@@ -42,6 +42,10 @@ def encode_pairs(
             side: _encode(denoiser, [getattr(pair, side).image.rgb for pair in pairs])
             for side in ("chosen", "rejected")
         }
+        for side, part in latents.items():
+            broken = [pair.key for pair, one in zip(pairs, part, strict=True) if not one.isfinite().all()]
+            if broken:
+                raise ValueError(f"{tar}: latents of the {side} pictures of {broken[:3]} are no numbers")
         controls = torch.from_numpy(np.stack([pair.chosen.condition.control for pair in pairs]))  # type: ignore[union-attr]
         told = {"keys": [pair.key for pair in pairs], "prompts": [pair.chosen.prompt.text for pair in pairs]}  # type: ignore[union-attr]
         draft = file.with_suffix(".draft")

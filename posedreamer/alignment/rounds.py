@@ -1,13 +1,16 @@
 """One round of alignment, after its candidates are drawn: pairs, and an adapter trained on them."""
 
+import gc
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.trainer import TRAINER_STATE_NAME
 
 from posedreamer.alignment.adapters import add_adapter
 from posedreamer.alignment.arguments import AlignmentArguments
@@ -20,7 +23,14 @@ from posedreamer.bodies.catalog import load_body
 from posedreamer.config import Config
 from posedreamer.rendering.conditions import condition_renderer_id, redraw_condition
 from posedreamer.seeds import seed_for
-from posedreamer.stages.generation.diffusers_backend import FACTS, Drawing, load_model
+from posedreamer.stages.generation.diffusers_backend import (
+    FACTS,
+    Drawing,
+    check_condition,
+    load_model,
+    warn_of_other_base,
+)
+from posedreamer.stages.generation.renderer import RENDERER
 from posedreamer.storage.locate import find_tars
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.strict import differences
@@ -28,9 +38,16 @@ from posedreamer.strict import differences
 log = logging.getLogger(__name__)
 
 
-def record_config(config: AlignConfig, out: Path) -> None:
-    """Writes `config.json`. A folder that was begun with other settings is a ValueError; only rounds may be added."""
-    path, content = out / "config.json", config.model_dump(mode="json")
+def record_config(config: AlignConfig, line: Config, out: Path) -> None:
+    """Writes `config.json`. A folder that was begun with other settings is a ValueError; only rounds may be added.
+
+    So is a line whose generator cannot be aligned: the renderer, or one with adapters of its own.
+    """
+    if line.generator.model == RENDERER or line.generator.adapters:
+        told = "renders" if line.generator.model == RENDERER else f"has the adapters {list(line.generator.adapters)}"
+        raise ValueError(f"align: {config.line} {told}; expected a diffusion model without adapters")
+    training_arguments(config, line, out)  # what is wrong with them is said before hours of work
+    path, content = out / "config.json", config.model_dump(mode="json") | {"line_hash": line.hash}
     if path.is_file():
         wanted = {name: value for name, value in content.items() if name != "rounds"}
         differing = differences(json.loads(path.read_text()), wanted)
@@ -38,6 +55,17 @@ def record_config(config: AlignConfig, out: Path) -> None:
             raise ValueError(f"align: {out} was begun with {differing}; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def training_arguments(config: AlignConfig, line: Config, out: Path) -> AlignmentArguments:
+    """The trainer's arguments; precision and device are the generator's. An unknown one is a ValueError."""
+    settings: dict[str, Any] = dict(config.training)
+    settings |= {"bf16": line.generator.dtype == "bfloat16", "fp16": line.generator.dtype == "float16"}
+    settings |= {"use_cpu": line.generator.device == "cpu", "seed": _small_seed(config, "order")}
+    try:
+        return AlignmentArguments(output_dir=str(out / "training"), **settings)
+    except TypeError as error:
+        raise ValueError(f"align: training: {error}") from error
 
 
 def pairs_of_round(config: AlignConfig, run_dir: Path) -> dict[str, Any]:
@@ -58,7 +86,11 @@ def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | 
     """
     if (out / "adapter" / FACTS).is_file():
         return out / "adapter"
-    generator = line.generator
+    generator, arguments = line.generator, training_arguments(config, line, out)
+    if arguments.world_size > 1 or arguments.n_gpu > 1:
+        raise ValueError(
+            f"align: {arguments.world_size} processes, {arguments.n_gpu} devices; training takes one: set CUDA_VISIBLE_DEVICES"
+        )
     torch.set_num_threads(generator.threads)
     model = load_model(
         generator.model,
@@ -68,8 +100,9 @@ def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | 
         getattr(torch, generator.dtype),
         generator.device,
     )
-    settings: dict[str, Any] = {"use_cpu": generator.device == "cpu", **config.training}
-    arguments = AlignmentArguments(output_dir=str(out / "training"), seed=_small_seed(config, "order"), **settings)
+    if start is not None:
+        check_condition(start, generator.condition)
+        warn_of_other_base(start, model.identity)
     drawing = Drawing(generator.steps, generator.guidance, generator.controlnet_scale, generator.negative_prompt)
     denoiser = open_denoiser(model.pipeline, drawing, arguments.steps)
     adapter = config.adapter
@@ -77,10 +110,24 @@ def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | 
     tars = find_tars(run_dir / "pairs")
     pairs = encode_pairs(tars, denoiser, out / "latents", partial(redraw_condition, load_body(line.body)))
     trainer = DiffusionDPOTrainer(denoiser, arguments, pairs, _facts(config, line, model.identity, run_dir, len(pairs)))
-    trainer.train(resume_from_checkpoint=any((out / "training").glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=last_checkpoint(out / "training"))
     (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
     trainer.save_model(str(out / "adapter"))
+    del trainer, denoiser, model  # the next round's actors need the memory
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     return out / "adapter"
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint; what a killed writer left after it is removed. The trainer's state is written last."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        if (path / TRAINER_STATE_NAME).is_file():
+            return str(path)
+        log.info("removed %s, left by a killed writer", path)
+        shutil.rmtree(path)
+    return None
 
 
 def _facts(config: AlignConfig, line: Config, base: str, run_dir: Path, pairs: int) -> Mapping[str, Any]:

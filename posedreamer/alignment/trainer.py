@@ -80,6 +80,8 @@ class DiffusionDPOTrainer(Trainer):
         level = self.denoiser.noise_level(times).chunk(2)[0].to(margin)
         beta = beta_at(self.args.beta, level, self.args.time_weight)  # type: ignore[arg-type]
         loss = preference_loss(margin, beta, self.args.loss_type[0], self.args.label_smoothing).mean()  # type: ignore[arg-type]
+        if not torch.isfinite(loss):
+            raise ValueError(f"alignment: step {self.state.global_step}: the loss is {loss.item()}")
         self._note("margin", margin)
         self._note("accuracy", (margin > 0).float())
         for name, side in policy._asdict().items():

@@ -36,9 +36,13 @@ class PreferencePair:
 
 def pair_to_members(chosen: Mapping[str, bytes], rejected: Mapping[str, bytes], where: str) -> Members:
     """The members of a pair, from those of two stored samples {suffix: content}. Samples of two labels are a ValueError."""
+    missing = [name for name in ("json", *_LABEL_SUFFIXES) if name not in chosen or name not in rejected]
+    if missing:
+        raise ValueError(f"{where}: a candidate has no {', '.join(missing)}")
     records = [json.loads(members["json"]) for members in (chosen, rejected)]
     (label, first), (other, second) = (split_key(record["key"]) for record in records)
     unlike = [suffix for suffix in _LABEL_SUFFIXES if chosen[suffix] != rejected[suffix]]
+    unlike += [name for name in records[0] if name not in PICTURE_FIELDS and records[0][name] != records[1].get(name)]
     if label != other or first == second or unlike:
         keys = [record["key"] for record in records]
         raise ValueError(f"{where}: {keys} are no candidates of one label" + (f": {unlike} differ" if unlike else ""))

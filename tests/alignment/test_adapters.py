@@ -9,7 +9,7 @@ import torch
 from families import DRAWING, FAMILIES, MAPS, opened
 from tiny_models import PROMPTS
 
-from posedreamer.alignment.adapters import POLICY, add_adapter, as_reference, resume_adapter, save_adapter
+from posedreamer.alignment.adapters import POLICY, REFERENCE, add_adapter, as_reference, resume_adapter, save_adapter
 from posedreamer.alignment.denoisers import Denoiser, open_denoiser
 from posedreamer.rendering.conditions import condition_renderer_id
 from posedreamer.stages.generation.diffusers_backend import Model, draw, load_model
@@ -99,12 +99,33 @@ def test_a_second_round_begins_and_is_measured_at_the_first_s_end(
         assert torch.equal(predicted(second), predicted(first))
 
 
-def test_adapters_learn_in_float32_whatever_the_nets_are(folders: dict[str, str]) -> None:
-    pipeline = load_model(folders["sd"], None, "xyz", (), torch.bfloat16, "cpu").pipeline
-    denoiser = open_denoiser(pipeline, DRAWING)
-    add_adapter(denoiser, 2, 4, {"unet": ["to_q"]}, None, 0)
-    assert {p.dtype for p in denoiser.parameters() if p.requires_grad} == {torch.float32}
-    assert {p.dtype for p in denoiser.parameters() if not p.requires_grad} == {torch.bfloat16}
+def half(folder: str, start: Path | None, seed: int = 0) -> Denoiser:
+    """The same with nets in bfloat16."""
+    denoiser = open_denoiser(load_model(folder, None, "xyz", (), torch.bfloat16, "cpu").pipeline, DRAWING)
+    add_adapter(
+        denoiser, 2, 4, {"unet": ["to_q", "to_v", "conv1"], "controlnet": ["to_q", "to_v", "conv1"]}, start, seed
+    )
+    return denoiser
+
+
+def adapter_weights(denoiser: Denoiser, adapter: str) -> dict[str, torch.Tensor]:
+    parts = denoiser.named_parameters()
+    return {name.replace(adapter, "?"): part.detach().clone() for name, part in parts if f".{adapter}." in name}
+
+
+def test_adapters_learn_in_float32_whatever_the_nets_are(folders: dict[str, str], tmp_path: Path) -> None:
+    """And come back to the bit: as the one in training, after a cut, and as the reference of a second round."""
+    first = half(folders["sd"], None)
+    assert {part.dtype for part in first.parameters() if part.requires_grad} == {torch.float32}
+    assert {part.dtype for part in first.parameters() if not part.requires_grad} == {torch.bfloat16}
+    disturb(first, 1)
+    save_adapter(first, tmp_path, FACTS)
+    expected = adapter_weights(first, POLICY)
+    resumed, second = half(folders["sd"], None, seed=9), half(folders["sd"], tmp_path, seed=9)
+    resume_adapter(resumed, tmp_path)
+    for denoiser, adapter in ((resumed, POLICY), (second, POLICY), (second, REFERENCE)):
+        found = adapter_weights(denoiser, adapter)
+        assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_resumed_weights_are_the_saved_ones(folders: dict[str, str], tmp_path: Path) -> None:
@@ -113,8 +134,8 @@ def test_resumed_weights_are_the_saved_ones(folders: dict[str, str], tmp_path: P
     save_adapter(denoiser, tmp_path, FACTS)
     resume_adapter(other, tmp_path)
     assert torch.equal(predicted(other), predicted(denoiser))
-    assert [name for name, p in other.named_parameters() if p.requires_grad] == [
-        name for name, p in denoiser.named_parameters() if p.requires_grad
+    assert [name for name, part in other.named_parameters() if part.requires_grad] == [
+        name for name, part in denoiser.named_parameters() if part.requires_grad
     ]
 
 
@@ -128,12 +149,20 @@ def test_what_does_not_fit_is_refused(
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no safetensors weights"):
         opened(folders["sd"], adapters=[str(tmp_path / "empty")])
-    with pytest.raises(ValueError, match="no safetensors in it"):
+    with pytest.raises(ValueError, match=r"no safetensors in .*empty, nor in controlnet/"):
         made(folders["sd"], start=tmp_path / "empty")
     save_adapter(denoiser, tmp_path / "first", FACTS)
-    narrow = open_denoiser(opened(folders["sd"]).pipeline, DRAWING)
-    with pytest.raises(ValueError, match=r"does not fit the adapter of the unet in training: other layers, such as"):
-        add_adapter(narrow, 2, 4, {"unet": ["to_q"]}, tmp_path / "first", 0)
+    both = {"unet": ["to_q", "to_v", "conv1"], "controlnet": ["to_q", "to_v", "conv1"]}
+    for rank, alpha, targets, message in (
+        (2, 4, {**both, "unet": ["to_q"]}, "the unet in training: other layers, such as"),
+        (3, 4, both, "the unet in training: another rank"),
+        (2, 8, both, "has alpha 4, expected 8"),
+        (2, 4, {"unet": both["unet"]}, r"has weights for \['controlnet', 'unet'\], expected \['unet'\]"),
+        (2, 4, {"unet": ["to_q", "to_typo"]}, "the unet has no layer to_typo"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            other = open_denoiser(opened(folders["sd"]).pipeline, DRAWING)
+            add_adapter(other, rank, alpha, targets, tmp_path / "first", 0)
     with pytest.raises(ValueError, match=r"adapter for \['transformer'\]; this pipeline has \['controlnet', 'unet'\]"):
         add_adapter(open_denoiser(opened(folders["sd"]).pipeline, DRAWING), 2, 4, {"transformer": ["to_q"]}, None, 0)
     opened(folders["sd"], adapters=[str(tmp_path / "first")])

@@ -7,18 +7,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from commands import ROOT, sets
+from safetensors.torch import load_file
 
 from posedreamer.alignment.config import load_align_config
-from posedreamer.alignment.rounds import record_config
+from posedreamer.alignment.rounds import last_checkpoint, record_config
+from posedreamer.config import load_config
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.pairs import read_pairs
 
 pytestmark = pytest.mark.slow
+CONFIG = ROOT / "configs" / "align_nano.yaml"
 SMALL = [
     "labels=4", "candidates=2", "pairs={least_gap: 1.0e-6, least_winner: 0.0}",
-    "training={max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, logging_steps: 1, disable_tqdm: true, bf16: false, learning_rate: 0.01}",
+    "training={max_steps: 2, per_device_train_batch_size: 2, save_steps: 1, logging_steps: 1, disable_tqdm: true, learning_rate: 0.01}",
     "adapter={rank: 2, alpha: 2, layers: {unet: [conv1], controlnet: [conv1]}}",
 ]  # fmt: skip
 
@@ -54,32 +58,57 @@ def test_two_rounds_are_one_command(tmp_path: Path) -> None:
     assert generator.count("sha256:") == 2
     assert read_manifest(rounds[1] / "candidates")["config"]["generator"]["adapters"] == [str(rounds[0] / "adapter")]
 
-    # Gone on with after its training was lost: the same adapter, and finished rounds are left alone.
+    # Gone on with after its training was lost: the same adapter (but for last bits), and finished rounds are left alone.
     files = ("pytorch_lora_weights.safetensors", "controlnet/pytorch_lora_weights.safetensors")
-    before = [(rounds[1] / "adapter" / name).read_bytes() for name in files]
+    before = [load_file(rounds[1] / "adapter" / name) for name in files]
     untouched = (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns
     shutil.rmtree(rounds[1] / "adapter")
     shutil.rmtree(rounds[1] / "training" / "checkpoint-2")
     align(out)
-    assert [(rounds[1] / "adapter" / name).read_bytes() for name in files] == before
+    for name, weights in zip(files, before, strict=True):
+        torch.testing.assert_close(load_file(rounds[1] / "adapter" / name), weights, atol=1e-5, rtol=1e-4)
     assert (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns == untouched
 
 
 def test_a_folder_belongs_to_one_config(tmp_path: Path) -> None:
-    path = ROOT / "configs" / "align_nano.yaml"
-    record_config(load_align_config(path), tmp_path)
-    record_config(load_align_config(path, ["rounds=3"]), tmp_path)
+    config, line = load_align_config(CONFIG), load_config(ROOT / "configs" / "nano.yaml")
+    record_config(config, line, tmp_path)
+    record_config(load_align_config(CONFIG, ["rounds=3"]), line, tmp_path)
     with pytest.raises(ValueError, match="was begun with labels 400, not 10; choose another folder"):
-        record_config(load_align_config(path, ["labels=10"]), tmp_path)
+        record_config(load_align_config(CONFIG, ["labels=10"]), line, tmp_path)
+    with pytest.raises(ValueError, match="was begun with line_hash"):
+        record_config(config, load_config(ROOT / "configs" / "nano.yaml", ["generator.steps=3"]), tmp_path)
+
+
+def test_what_cannot_be_aligned_is_said_at_once(tmp_path: Path) -> None:
+    for line_change, change, message in (
+        ("generator.model=renderer", "labels=4", "renders; expected a diffusion model without adapters"),
+        ("generator.adapters=[x]", "labels=4", r"has the adapters \['x'\]"),
+        ("generator.steps=3", "training={learning_rat: 1}", "unexpected keyword argument 'learning_rat'"),
+        ("generator.steps=3", "training={max_length: 7}", "`max_length` is for language models"),
+    ):
+        line = load_config(ROOT / "configs" / "nano.yaml", [line_change])
+        with pytest.raises(ValueError, match=message):
+            record_config(load_align_config(CONFIG, [change]), line, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path) is None
+    for step in (2, 10, 9):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if step < 10:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-9")
+    assert not (tmp_path / "checkpoint-10").exists()
 
 
 def test_a_config_says_what_is_wrong() -> None:
-    path = ROOT / "configs" / "align_nano.yaml"
-    assert load_align_config(path).rounds == 2
+    assert load_align_config(CONFIG).rounds == 2
     for override, message in (
-        ("training={seed: 3}", "training: seed follow from the run"),
+        ("training={seed: 3}", "training: seed follow from the run and its generator"),
         ("candidates=1", "candidates: Input should be greater than or equal to 2"),
         ("pairs.gap=0.1", "pairs.gap: Extra inputs are not permitted"),
     ):
         with pytest.raises(ValueError, match=message):
-            load_align_config(path, [override])
+            load_align_config(CONFIG, [override])

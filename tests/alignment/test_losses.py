@@ -89,5 +89,10 @@ def test_the_guard_leaves_alone_what_does_no_harm() -> None:
         prediction = torch.tensor([[1.0, 0.0, 0.0], rejected], requires_grad=True)
         policy = pair_errors(prediction, target)
         (plain,) = torch.autograd.grad(policy.rejected.sum(), prediction, retain_graph=True)
-        (scaled,) = torch.autograd.grad(guarded(policy, prediction, target, 0.0).rejected.sum(), prediction)
+        (scaled,) = torch.autograd.grad(
+            guarded(policy, prediction, target, 0.0).rejected.sum(), prediction, retain_graph=True
+        )
         torch.testing.assert_close(scaled, expected * plain)
+        # With all caution nothing that moves the chosen along is left, and what moves it away is left alone.
+        (careful,) = torch.autograd.grad(guarded(policy, prediction, target, 1.0).rejected.sum(), prediction)
+        torch.testing.assert_close(careful, (1.0 if rejected[0] < 0 else 0.0) * plain)

@@ -192,10 +192,32 @@ def test_the_guard_keeps_the_chosen_error_down(
     assert change[True] < change[False]
 
 
+def test_checkpointing_changes_memory_alone(folders: dict[str, str], tmp_path: Path) -> None:
+    ends = []
+    for checkpointing in (False, True):
+        denoiser = made(folders["sd"])
+        trainer(denoiser, tmp_path, max_steps=2, activation_checkpointing=checkpointing, learning_rate=0.01).train()
+        ends.append(torch.cat([part.flatten() for part in denoiser.parameters() if part.requires_grad]))
+    torch.testing.assert_close(ends[0], ends[1], atol=1e-6, rtol=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_the_training(folders: dict[str, str], tmp_path: Path) -> None:
+    pairs = Pairs(8)
+    pairs.chosen[3] = float("nan")
+    with pytest.raises(ValueError, match="step 0: the loss is nan"):
+        trainer(made(folders["sd"]), tmp_path, pairs, max_steps=2).train()
+
+
 def test_a_resumed_run_ends_as_an_undisturbed_one(folders: dict[str, str], tmp_path: Path) -> None:
     def run(out: Path, resume: bool, steps: int) -> Denoiser:
         denoiser = made(folders["sd"])
-        training = trainer(denoiser, out, max_steps=steps, save_strategy="steps", save_steps=2, learning_rate=1e-2)
+        settings: dict[str, Any] = {
+            "max_steps": steps,
+            "save_strategy": "steps",
+            "save_steps": 2,
+            "learning_rate": 1e-2,
+        }
+        training = trainer(denoiser, out, Pairs(24), **settings)  # an epoch is three steps
         training.train(resume_from_checkpoint=resume)
         return denoiser
 
@@ -220,6 +242,9 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(folders: dict[str, str], tmp_p
         ({"label_smoothing": 0.5, "loss_type": "robust"}, r"expected \[0, 0.5\)"),
         ({"time_weight": "quadratic"}, "got time_weight 'quadratic'"),
         ({"beta": 0.0}, "and more than 0"),
+        ({"loss_type": "ipo"}, "which neither winner_guard nor time_weight knows of"),
+        ({"loss_type": "ipo", "winner_guard": False, "time_weight": "one_minus_t2"}, "a margin of its own"),
+        ({"steps": 0}, "got steps 0"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(given: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -72,3 +72,13 @@ def test_samples_of_two_labels_are_no_pair(make_sample, body_record) -> None:
 def test_a_shard_of_samples_is_no_tar_of_pairs(true_run: Path) -> None:
     with pytest.raises(ValueError, match="is this a tar of pairs"):
         list(read_pairs(true_run / "shards" / "000000.tar"))
+
+
+def test_candidates_of_two_prompts_are_no_pair(make_sample, body_record) -> None:
+    one, other = candidate(make_sample(0), 0), candidate(make_sample(0), 1)
+    other = replace(other, prompt=replace(other.prompt, text="a dancer"))
+    with pytest.raises(ValueError, match=r"\['prompt'\] differ"):
+        pair_to_members(stored(one, body_record), stored(other, body_record), "here")
+    cut = {name: data for name, data in stored(other, body_record).items() if name != "mask.png"}
+    with pytest.raises(ValueError, match=r"here: a candidate has no mask\.png"):
+        pair_to_members(stored(one, body_record), cut, "here")

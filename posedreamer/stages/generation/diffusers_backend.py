@@ -111,11 +111,11 @@ def load_adapter(pipeline: Any, folder: Path, name: str) -> None:
         if beside:
             (file,) = (folder / CONTROLNET).glob("*.safetensors")
             pipeline.controlnet.load_lora_adapter(
-                load_file(file), prefix=None, adapter_name=name, metadata=_lora_config(file)
+                load_file(file), prefix=None, adapter_name=name, metadata=lora_config(file)
             )
 
 
-def _lora_config(file: Path) -> dict[str, Any] | None:
+def lora_config(file: Path) -> dict[str, Any] | None:
     """What diffusers writes of the LoRA's settings into the file's header; None in files of other makers."""
     with safe_open(file, "pt") as content:
         metadata = content.metadata() or {}

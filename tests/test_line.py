@@ -21,7 +21,9 @@ pytestmark = [
 ]
 SMALL = [
     "shard_size=6", "samples=6", "rounds.max_shards=4", "reference.renders=32", "mining.curriculum.pool=40",
-    "generator.steps=8",
+    "generator.steps=8", "filters.oks.min=0.5",
+    # Half of the poses are yoga's, so that there is something to curate whatever the keys are.
+    "sampling.sources=[{kind: library, weight: 0.8, families: [yoga, everyday]}, {kind: motion, weight: 0.2, path: clips}]",
 ]  # fmt: skip
 SETS = sets(SMALL)
 

@@ -35,7 +35,7 @@ def test_killed_or_on_two_actors_the_line_makes_the_same_bytes(tmp_path: Path) -
     finish(run(killed), killed)
     finish(run(doubled, actors=2), doubled)
     expected = content(undisturbed)
-    assert sum(name.startswith("shards/") and name.endswith(".tar") for name in expected) == 16
+    assert sum(name.startswith("shards/") and name.endswith(".parquet") for name in expected) == 16
     assert any(name.startswith("curriculum/") for name in expected)
     assert content(killed) == expected
     assert content(doubled) == expected

@@ -3,8 +3,7 @@
     python pipelines/align.py --config configs/align_nano.yaml --out runs/align
 
 A round draws several candidates of new labels with the adapter so far, takes the best and the worst of each by the judge of the
-line, and trains the adapter on from there. Used by `--set generator.adapters=[runs/align/round-1/adapter]`; what it brought is
-measured by evaluate_alignment.py.
+line, and trains the adapter on from there. Used by `--set generator.adapters=[runs/align/round-1/adapter]`.
 """
 
 import json

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from posedreamer.alignment.pairs import PairRule, make_pairs
-from posedreamer.storage.files import join, write_file
 
 
 def main(
@@ -24,9 +23,7 @@ def main(
 ) -> None:
     rule = PairRule(tuple(score), least_gap, least_winner, most or None)
     report = make_pairs(run, rule)
-    text = json.dumps(report, indent=1, sort_keys=True)
-    write_file(join(run, "pairs.json"), (text + "\n").encode())
-    print(text)
+    print(json.dumps(report, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ scores differ enough and the winner is good. Several judges may vote: then a pai
 better, so that the quirks of one detector are not what is learnt.
 """
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from posedreamer.sample import split_key
-from posedreamer.storage.files import file_exists, join
+from posedreamer.storage.files import file_exists, join, write_file
 from posedreamer.storage.index import read_shard_index
 from posedreamer.storage.pairs import pair_to_members, read_pair_facts, write_pairs
 from posedreamer.storage.shard import read_groups_of
@@ -79,7 +80,7 @@ def choose_pairs(candidates: Mapping[str, Sequence[float | None]], rule: PairRul
 
 
 def make_pairs(run_dir: str | Path, rule: PairRule) -> dict[str, Any]:
-    """Writes the pairs of every finished shard, from its kept and rejected samples, and returns the report.
+    """Writes the pairs of every finished shard, from its kept and rejected samples, and the report (`pairs.json`), which is returned.
 
     Shards whose pairs were made by the same rule are left as they are. A run that has not stored its rejected samples, or lacks
     one of the scores, is a ValueError.
@@ -96,7 +97,7 @@ def make_pairs(run_dir: str | Path, rule: PairRule) -> dict[str, Any]:
         done.append(facts)
     pairs = [pair for facts in done for pair in facts["pairs"]]
     without = sum((Counter(facts["labels_without_pair"]) for facts in done), Counter())
-    return {
+    report = {
         "rule": rule.told,
         "labels": sum(facts["labels"] for facts in done),
         "candidates": sum(facts["candidates"] for facts in done),
@@ -105,6 +106,8 @@ def make_pairs(run_dir: str | Path, rule: PairRule) -> dict[str, Any]:
         "families": dict(sorted(Counter(pair["family"] for pair in pairs).items())),
         **{name: _quantiles([pair[name] for pair in pairs]) for name in ("gap", "chosen", "rejected")},
     }
+    write_file(join(run_dir, "pairs.json"), (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
+    return report
 
 
 def _make_pairs_of_shard(run_dir: str | Path, shard: int, rule: PairRule) -> dict[str, Any]:

@@ -69,9 +69,8 @@ def training_arguments(config: AlignConfig, line: Config, out: Path) -> Alignmen
 
 
 def pairs_of_round(config: AlignConfig, run_dir: Path) -> dict[str, Any]:
-    """Makes the pairs of the round's candidates; the report is returned and written to `pairs.json`. No pair is a ValueError."""
+    """Makes the pairs of the round's candidates and returns their report. No pair is a ValueError."""
     report = make_pairs(run_dir, PairRule(**config.pairs.model_dump()))
-    (run_dir / "pairs.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
     if not report["pairs"]:
         raise ValueError(f"{run_dir}: no pair of {report['labels']} labels: {report['labels_without_pair']}")
     log.info("%d pairs of %d labels, median gap %.3f", report["pairs"], report["labels"], report["gap"]["median"])

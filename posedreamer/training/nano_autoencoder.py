@@ -8,26 +8,25 @@ as loud as the body, natural ones nearly silence it. The components keep the squ
 
 import itertools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from posedreamer.seeds import generator_for
 from posedreamer.training.critic import adversarial_losses
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, torch_generator
 from posedreamer.training.nano_config import AutoencoderConfig
+from posedreamer.training.nano_crops import HEAD_FROM, cut, draw_crops
 from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
 SAME_LATENTS = 0.02  # in latents of deviation 0.1 to 1; float16 weights make differences of 0.002
 EDGE_WEIGHT = 1.0
-HEAD_SHIFT = 0.25  # of a crop's side: so far from its middle a head may be
-HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
 
 def to_signed(images: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch 3 h w"]:
@@ -74,8 +73,10 @@ def autoencoder_loss(
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         rows = batch_at(seed, STAGE, step, config.loop.batch_size, len(images))
-        crops = draw_crops(conditions, rows, step, config, seed)
-        rows, crops = rows[part], Crops(crops.top[part], crops.left[part], crops.side)
+        side = config.crop if step < config.loop.steps - config.whole_steps else images.shape[1]
+        chance = generator_for(seed, f"{STAGE}/{step}", "crop")
+        crops = draw_crops(conditions, rows, side, config.factor, config.head_share, 0.0, chance).of(part)
+        rows = rows[part]
         pictures = to_signed(cut(images, rows, crops)).to(device, memory_format=torch.channels_last)
         maps = to_condition(cut(conditions, rows, crops)).to(device)
         weight = error_weight(maps, config.person_weight, config.head_weight)
@@ -97,38 +98,6 @@ def autoencoder_loss(
         return loss + config.critic_weight * disliked + mistaken
 
     return loss_at
-
-
-class Crops(NamedTuple):
-    """A square of each picture: its first row and column, and the side of all."""
-
-    top: Int64[np.ndarray, " batch"]
-    left: Int64[np.ndarray, " batch"]
-    side: int
-
-
-def draw_crops(
-    conditions: UInt8[np.ndarray, "count h w 3"], rows: np.ndarray, step: int, config: AutoencoderConfig, seed: int
-) -> Crops:
-    """What a step sees of its pictures: whole patches; around the head in a share of them, anywhere in the others."""
-    size, factor = conditions.shape[1], config.factor
-    side = config.crop if step < config.loop.steps - config.whole_steps else size
-    rng = generator_for(seed, f"{STAGE}/{step}", "crop")
-    places = factor * rng.integers((size - side) // factor, endpoint=True, size=(len(rows), 2))
-    for place in np.flatnonzero(rng.random(len(rows)) < config.head_share):
-        head = np.argwhere(conditions[rows[place], ..., 1] >= 255 * HEAD_FROM)
-        if len(head):
-            middle = head.mean(axis=0) + rng.uniform(-HEAD_SHIFT, HEAD_SHIFT, 2) * side
-            places[place] = (factor * np.round((middle - side / 2) / factor)).clip(0, size - side)
-    return Crops(places[:, 0], places[:, 1], side)
-
-
-def cut(
-    images: UInt8[np.ndarray, "count h w 3"], rows: np.ndarray, crops: Crops
-) -> UInt8[np.ndarray, "batch side side 3"]:
-    """The crops of the rows."""
-    corners = zip(rows, crops.top, crops.left, strict=True)
-    return np.stack([images[row, top : top + crops.side, left : left + crops.side] for row, top, left in corners])
 
 
 @torch.no_grad()

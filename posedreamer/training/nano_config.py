@@ -104,12 +104,20 @@ class DenoiserConfig(Strict):
 
 
 class StudentConfig(Strict):
-    """The student of few steps (nano_student.py). steps: with which it is trained and drawn; own_share: share of latents that its own
-    predictions are under the noise of, after the first step. Weights as in EmphasisConfig.
+    """The student of few steps (nano_student.py). steps: with which it is trained and drawn.
+
+    first_share: share of the pictures that are trained at the first step, from pure noise; the others share the further steps
+    evenly. own_share: share of those that go on from the student's own first prediction. crop: side in pixels of the squares
+    trained on, around heads in `head_share` of the pictures and around places on the body in the others; the last
+    `whole_steps` see whole pictures. Weights as in EmphasisConfig.
     """
 
     steps: Positive = 4
+    first_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     own_share: Share = 0.6
+    crop: Positive = 128
+    head_share: Share = 0.5
+    whole_steps: Annotated[int, Field(ge=0)] = 0
     person_weight: Annotated[float, Field(ge=0.0)] = 3.0
     head_weight: Annotated[float, Field(ge=0.0)] = 6.0
     loop: LoopConfig

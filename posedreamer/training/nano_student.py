@@ -1,14 +1,19 @@
-"""The student of few steps: the denoiser, trained on its own way from noise to latents.
+"""The student of few steps: the denoiser, trained to draw the body in one, and to keep it in those that follow.
 
-It is drawn as consistency models are (Luo et al. 2023, LCM; diffusers' LCMScheduler): clean latents are predicted in one step,
-noise of the next level is laid over them, and so on.
+It is drawn as consistency models are (Luo et al. 2023, LCM; diffusers' LCMScheduler): clean latents are predicted from pure
+noise, noise of the next level is laid over them, and so on.
 
-A denoiser that was trained on noised true latents believes what it sees there. Drawn, it sees its own predictions, whose faces
-and hands are still soft, takes them for what the picture shows, and keeps them soft: one step from pure noise made bodies that
-the judge read at .75 of the OKS of true renders, four steps made .67 of it. (The gap is known as exposure bias: Ning et al.
-2023.) So the student learns from latents that it predicted itself, as Yin et al. 2024 (DMD2, section 4.5) do; the true latents
-stay the target. On the body, that is: condition map and prompt say nearly all of it. Away from the body a picture of the same
-prompt may show anything, and a prediction has nothing to do with the true picture, so there only noised true latents count.
+Condition map and prompt say nearly all of a body. The mean of 24 renders of one body and prompt, in other light, with other
+cuts of the clothes, was read by the judge as well as any one of them; one step from pure noise is to predict that mean, and a
+denoiser hardly ever sees pure noise. So half of the student's pictures are trained there, as squares on the body, where a
+second of training teaches most.
+
+In the steps that follow, a denoiser that was trained on noised true latents believes what it sees, takes its own soft
+predictions for what the picture shows, and keeps them soft: one step made bodies that the judge read at .75 of the OKS of true
+renders, four steps made .67 of it. (The gap is known as exposure bias: Ning et al. 2023.) So the student learns from latents
+that it predicted itself, as Yin et al. 2024 (DMD2, section 4.5) do; the true latents stay the target. On the body, that is.
+Away from it a picture of the same prompt may show anything, and a prediction has nothing to do with the true picture, so there
+only noised true latents count.
 """
 
 from typing import Any, NamedTuple
@@ -18,16 +23,19 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from posedreamer.seeds import generator_for
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.nano_autoencoder import body_mask, error_weight
 from posedreamer.training.nano_config import StudentConfig
+from posedreamer.training.nano_crops import draw_crops
 from posedreamer.training.nano_diffusion import LatentSet, predict
 
 STAGE = "student"
+GRID = 4  # cells; squares begin where the UNet's coarsest cells do
 
 
 class Look(NamedTuple):
-    """One step of a walk: what the student saw, what it made of it, and whose predictions those latents came from.
+    """One step of the drawing for each picture: what the student saw, and what it made of it.
 
     clean: predicted latents. loudness: of the noise in `noisy` (1 is pure noise). own: pictures whose noise was laid over the
     student's prediction, not over the true latents.
@@ -35,8 +43,18 @@ class Look(NamedTuple):
 
     noisy: Float[Tensor, "batch c h2 w2"]
     clean: Float[Tensor, "batch c h2 w2"]
-    loudness: Float[Tensor, " batch 1 1 1"]
+    loudness: Float[Tensor, "batch 1 1 1"]
     own: Bool[Tensor, "batch 1 1 1"]
+
+
+class Draws(NamedTuple):
+    """What chance decides for each picture of a batch: the step of the drawing it is trained at, whether it goes on from its
+    own first prediction there, the noise of the first step and that of its own.
+    """
+
+    place: Int64[Tensor, " batch"]
+    own: Bool[Tensor, " batch"]
+    noise: Float[Tensor, "2 batch c h2 w2"]
 
 
 def student_loss(
@@ -47,58 +65,73 @@ def student_loss(
     seed: int,
     precision: torch.dtype,
 ) -> LossAt:
-    """Mean square error of the velocities along the walk of each picture of the batch (`walk`, `look_error`).
+    """Mean square error of the velocities of a `Look` of each picture of the batch (`look_error`).
 
     scheduler: the LCMScheduler that the student is drawn with. text_encoder: the denoiser's, which stays as it is; the modules
     trained are UNet and ControlNet.
     """
-    size = config.loop.batch_size
+    size, whole = config.loop.batch_size, data.conditions.shape[1]
     scheduler.set_timesteps(config.steps)
-    times, alphas_cumprod = scheduler.timesteps, scheduler.alphas_cumprod
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device = device_of(modules)
-        shape = (config.steps, size, *data.latents.shape[1:])
-        noise = torch.randn(shape, generator=torch_generator(seed, STAGE, step, "noise"))[:, part].to(device)
-        draws = torch.rand(config.steps, size, generator=torch_generator(seed, STAGE, step, "own"))[:, part]
-        clean, condition, words = data.batch(batch_at(seed, STAGE, step, size, len(data.latents))[part], device)
-        own = (draws < config.own_share).to(device)
+        rows = batch_at(seed, STAGE, step, size, len(data.latents))
+        side = config.crop if step < config.loop.steps - config.whole_steps else whole
+        chance = generator_for(seed, f"{STAGE}/{step}", "crop")
+        shares = (config.head_share, 1.0 - config.head_share)
+        crops = draw_crops(data.conditions, rows, side, GRID * data.factor, *shares, chance).of(part)
+        clean, condition, words = data.cropped(rows[part], crops, device)
+        draws = draw(config, (size, *clean.shape[1:]), seed, step)
+        mine = Draws(draws.place[part].to(device), draws.own[part].to(device), draws.noise[:, part].to(device))
         with autocast(modules, precision):
-            every = {**modules, "text_encoder": text_encoder}
-            looks = walk(every, clean, condition, words.to(device), noise, own, times, alphas_cumprod)
+            look = look_at(
+                {**modules, "text_encoder": text_encoder}, clean, condition, words.to(device), mine, scheduler
+            )
         weight = error_weight(condition, config.person_weight, config.head_weight, data.factor)
-        near = near_body(condition, data.factor)
-        return torch.stack([look_error(look, clean, weight, near) for look in looks]).mean()
+        return look_error(look, clean, weight, near_body(condition, data.factor))
 
     return loss_at
 
 
-def walk(
+def draw(config: StudentConfig, shape: tuple[int, int, int, int], seed: int, step: int) -> Draws:
+    """For the whole batch of a step. shape: of its latents."""
+    size = shape[0]
+    later = (1.0 - config.first_share) / max(config.steps - 1, 1)
+    shares = torch.tensor([config.first_share] + [later] * (config.steps - 1))
+    place = torch.multinomial(shares, size, replacement=True, generator=torch_generator(seed, STAGE, step, "place"))
+    own = torch.rand(size, generator=torch_generator(seed, STAGE, step, "own")) < config.own_share
+    noise = torch.randn((2, *shape), generator=torch_generator(seed, STAGE, step, "noise"))
+    return Draws(place, own & (place > 0), noise)
+
+
+def look_at(
     modules: Modules,
     clean: Float[Tensor, "batch c h2 w2"],
     condition: Float[Tensor, "batch 3 h w"],
     words: Int64[Tensor, "batch length"],
-    noise: Float[Tensor, "steps batch c h2 w2"],
-    own: Bool[Tensor, "steps batch"],
-    times: Int64[Tensor, " steps"],
-    alphas_cumprod: Float[Tensor, " times"],
-) -> list[Look]:
-    """The student's steps from pure noise to latents, without a gradient from one to the one before.
+    draws: Draws,
+    scheduler: Any,
+) -> Look:
+    """Each picture at its step of the drawing. No gradient goes from what the student sees to where that comes from.
 
-    clean: true latents. own: which pictures of a step go on from what the step before predicted; the others go on from `clean`.
+    clean: true latents. scheduler: its time steps are set.
     """
-    looks: list[Look] = []
-    base, is_own = clean, torch.zeros_like(own[0])[:, None, None, None]
-    for place, time in enumerate(times.tolist()):
-        signal, loudness = alphas_cumprod[time].sqrt(), (1.0 - alphas_cumprod[time]).sqrt()
-        if looks:
-            is_own = own[place][:, None, None, None]
-            base = torch.where(is_own, looks[-1].clean.detach(), clean)
-        noisy = signal * base + loudness * noise[place]
-        velocity = predict(modules, noisy, torch.full((len(clean),), time, device=clean.device), words, condition)
-        found = signal * noisy - loudness * velocity.float()
-        looks.append(Look(noisy, found, loudness.to(clean.device).expand(len(clean))[:, None, None, None], is_own))
-    return looks
+    device = clean.device
+    alphas = scheduler.alphas_cumprod.to(device)
+    times = scheduler.timesteps.to(device)
+    base, own = clean, draws.own
+    if own.any():
+        first = times[:1].expand(int(own.sum()))
+        with torch.no_grad():
+            velocity = predict(modules, draws.noise[0, own], first, words[own], condition[own])
+        base = clean.clone()
+        base[own] = alphas[first[0]].sqrt() * draws.noise[0, own] - (1.0 - alphas[first[0]]).sqrt() * velocity.float()
+    time = times[draws.place]
+    signal, loudness = (level.sqrt()[:, None, None, None] for level in (alphas[time], 1.0 - alphas[time]))
+    is_first = (draws.place == 0)[:, None, None, None]
+    noisy = torch.where(is_first, draws.noise[0], signal * base + loudness * draws.noise[1])
+    velocity = predict(modules, noisy, time, words, condition)
+    return Look(noisy, signal * noisy - loudness * velocity.float(), loudness, own[:, None, None, None])
 
 
 def look_error(

@@ -16,6 +16,7 @@ from posedreamer.rendering.label import draw_label
 from posedreamer.rendering.visibility import part_map
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training.nano_model import build_autoencoder
+from posedreamer.training.nano_run import train_autoencoder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -111,27 +112,15 @@ def test_the_head_weighs_most_and_the_mean_is_one():
     assert means[0] == pytest.approx(4.0, abs=0.05) and means[1] == pytest.approx(2.0, abs=1e-3)
 
 
-def test_crops_are_whole_patches_and_those_around_heads_hold_their_middle(tmp_path):
-    maps = np.zeros((6, SIZE, SIZE, 3), np.uint8)
-    middles = np.array([[5, 5], [5, 27], [16, 16], [27, 4], [20, 9], [12, 30]])
-    for one, (row, column) in zip(maps, middles, strict=True):
-        one[row - 1 : row + 2, column - 1 : column + 2] = 255
-    config = tiny_config(tmp_path, steps=10).autoencoder.model_copy(update={"head_share": 1.0})
-    rows = np.arange(6)
-    for step in range(5):
-        crops = autoencoding.draw_crops(maps, rows, step, config, 0)
-        assert crops.side == config.crop
-        for (row, column), top, left in zip(middles, crops.top, crops.left, strict=True):
-            assert top % config.factor == left % config.factor == 0
-            assert top <= row < top + crops.side and left <= column < left + crops.side
-            assert 0 <= top <= SIZE - crops.side and 0 <= left <= SIZE - crops.side
-    assert autoencoding.draw_crops(maps, rows, 9, config, 0).side == SIZE  # the last ones are whole
+def sides_of(module, monkeypatch):
+    """The sides of the squares that a loss draws from now on."""
+    sides, draw = [], module.draw_crops
+    monkeypatch.setattr(module, "draw_crops", lambda *given: sides.append(given[2]) or draw(*given))
+    return sides
 
 
-def test_a_cut_is_the_pictures_own_pixels(tmp_path):
-    pictures = random_pictures()
-    rows = np.array([3, 1, 7])
-    crops = autoencoding.draw_crops(pictures.conditions, rows, 0, tiny_config(tmp_path).autoencoder, 0)
-    parts = autoencoding.cut(pictures.images, rows, crops)
-    for row, top, left, part in zip(rows, crops.top, crops.left, parts, strict=True):
-        assert (part == pictures.images[row, top : top + crops.side, left : left + crops.side]).all()
+def test_the_last_steps_see_whole_pictures(tmp_path, monkeypatch):
+    config, pictures = tiny_config(tmp_path, steps=3), random_pictures()
+    sides = sides_of(autoencoding, monkeypatch)
+    train_autoencoder(config, pictures, tmp_path, resume=False)
+    assert sides == [16, 16, SIZE]

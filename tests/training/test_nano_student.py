@@ -8,9 +8,11 @@ from tiny_nano import SIZE, random_pictures, tiny_config
 from posedreamer import torchvision_shim
 
 torchvision_shim.install()
-from posedreamer.training.loop import batch_at, torch_generator  # noqa: E402
+from posedreamer.training import nano_student  # noqa: E402
+from posedreamer.training.loop import batch_at  # noqa: E402
 from posedreamer.training.nano_autoencoder import to_condition  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, StudentConfig  # noqa: E402
+from posedreamer.training.nano_crops import Crops  # noqa: E402
 from posedreamer.training.nano_diffusion import LatentSet, predict, velocity_error  # noqa: E402
 from posedreamer.training.nano_model import (  # noqa: E402
     build_denoiser,
@@ -18,7 +20,16 @@ from posedreamer.training.nano_model import (  # noqa: E402
     build_text_encoder,
 )
 from posedreamer.training.nano_run import train_autoencoder, train_denoiser, train_student  # noqa: E402
-from posedreamer.training.nano_student import STAGE, Look, look_error, near_body, student_loss, walk  # noqa: E402
+from posedreamer.training.nano_student import (  # noqa: E402
+    STAGE,
+    Draws,
+    Look,
+    draw,
+    look_at,
+    look_error,
+    near_body,
+    student_loss,
+)
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of  # noqa: E402
 
 pytestmark = [
@@ -52,71 +63,93 @@ def scheduler_of(steps):
     return scheduler
 
 
-@pytest.mark.parametrize("steps", [1, 2, 4, 8])
-def test_a_walk_on_its_own_predictions_is_the_scheduler_s(tmp_path, monkeypatch, steps):
+def noise_of(count, size=2):
+    return torch.randn(count, size, 8, SIZE // FACTOR, SIZE // FACTOR, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_first_and_own_second_step_are_the_scheduler_s(tmp_path, monkeypatch, steps):
     modules, _, data = parts(tmp_path)
     condition, words = to_condition(data.conditions[:2]), data.tokens[:2]
-    noise = torch.randn(steps, 2, 8, SIZE // FACTOR, SIZE // FACTOR, generator=torch.Generator().manual_seed(1))
-    scheduler = scheduler_of(steps)
-    given = iter(noise[1:])
-    monkeypatch.setattr("diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: next(given))
-    expected, seen = noise[0], []
+    noise, scheduler = noise_of(2), scheduler_of(steps)
+    monkeypatch.setattr("diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: noise[1])
+    seen, predicted, expected = [], [], noise[0]
     with torch.no_grad():
-        for time in scheduler.timesteps:
+        for time in scheduler.timesteps[:2]:
             seen.append(expected)
             velocity = predict(modules, expected, time.repeat(2), words, condition)
+            alpha = scheduler.alphas_cumprod[time]
+            predicted.append(alpha.sqrt() * expected - (1 - alpha).sqrt() * velocity)
             expected = scheduler.step(velocity, time, expected).prev_sample
-        times, own = scheduler.timesteps, torch.ones(steps, 2, dtype=torch.bool)
-        looks = walk(modules, data.latents[:2], condition, words, noise, own, times, scheduler.alphas_cumprod)
-    # LCM's boundary condition makes the last prediction differ from ours by a millionth of the noisy latents.
-    torch.testing.assert_close(looks[-1].clean, expected, atol=1e-4, rtol=1e-4)
-    for look, noisy in zip(looks, seen, strict=True):
-        torch.testing.assert_close(look.noisy, noisy, atol=1e-4, rtol=1e-4)
+        scheduler = scheduler_of(steps)
+        for place in range(2):
+            draws = Draws(torch.tensor([place, place]), torch.tensor([place > 0] * 2), noise)
+            look = look_at(modules, data.latents[:2], condition, words, draws, scheduler)
+            # LCM's boundary condition makes its prediction differ from ours by a millionth of the noisy latents.
+            torch.testing.assert_close(look.noisy, seen[place], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(look.clean, predicted[place], atol=1e-4, rtol=1e-4)
 
 
-def test_without_own_predictions_the_loss_is_the_denoiser_s(tmp_path):
-    modules, settings, data = parts(tmp_path, own_share=0.0, person_weight=2.0, head_weight=3.0)
-    found = student_loss(data, modules["text_encoder"], build_student_scheduler(), settings, SEED, torch.float32)
-    rows, size = batch_at(SEED, STAGE, 0, settings.loop.batch_size, 12), settings.loop.batch_size
-    noise = torch.randn(
-        settings.steps, size, 8, SIZE // FACTOR, SIZE // FACTOR, generator=torch_generator(SEED, STAGE, 0, "noise")
-    )
-    scheduler, emphasis = scheduler_of(settings.steps), EmphasisConfig(noise_mean=0.0, noise_std=1.0, person_weight=2.0, head_weight=3.0)  # fmt: skip
-    kept = torch.zeros(size, dtype=torch.bool)
+def test_from_true_latents_the_loss_is_the_denoiser_s(tmp_path):
+    weights = {"person_weight": 2.0, "head_weight": 3.0}
+    modules, settings, data = parts(tmp_path, steps=3, first_share=1e-6, own_share=0.0, crop=SIZE, **weights)
+    size, scheduler = settings.loop.batch_size, build_student_scheduler()
+    found = student_loss(data, modules["text_encoder"], scheduler, settings, SEED, torch.float32)
+    draws = draw(settings, (size, *data.latents.shape[1:]), SEED, 0)
+    assert set(draws.place.tolist()) == {1, 2} and not draws.own.any()
+    emphasis = EmphasisConfig(noise_mean=0.0, noise_std=1.0, **weights)
+    rows, kept = batch_at(SEED, STAGE, 0, size, 12), torch.zeros(size, dtype=torch.bool)
+    times, alphas = scheduler.timesteps[draws.place], scheduler.alphas_cumprod
     with torch.no_grad():
-        errors = [
-            velocity_error(
-                modules,
-                data,
-                rows,
-                time.repeat(size),
-                noise[place],
-                kept,
-                scheduler.alphas_cumprod,
-                emphasis,
-                torch.float32,
-            )
-            for place, time in enumerate(scheduler.timesteps)
-        ]
+        errors = velocity_error(modules, data, rows, times, draws.noise[1], kept, alphas, emphasis, torch.float32)
         loss = found(0, slice(0, size), modules)
-    torch.testing.assert_close(loss, torch.stack(errors).mean(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loss, errors.mean(), atol=1e-5, rtol=1e-4)
+
+
+def test_from_pure_noise_nothing_is_seen_of_the_true_latents(tmp_path):
+    modules, _, data = parts(tmp_path)
+    condition, words, draws = to_condition(data.conditions[:2]), data.tokens[:2], Draws(torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), noise_of(2))  # fmt: skip
+    looks = [look_at(modules, clean, condition, words, draws, scheduler_of(4)) for clean in (data.latents[:2], data.latents[2:4])]  # fmt: skip
+    assert torch.equal(looks[0].clean, looks[1].clean) and torch.equal(looks[0].noisy, draws.noise[0])
 
 
 def test_own_predictions_are_seen_as_they_are_and_get_no_gradient(tmp_path):
     modules, _, data = parts(tmp_path)
-    condition, words = to_condition(data.conditions[:2]), data.tokens[:2]
-    noise = torch.randn(3, 2, 8, SIZE // FACTOR, SIZE // FACTOR)
-    scheduler, own = scheduler_of(3), torch.tensor([[True, True], [True, False], [False, True]])
-    looks = walk(modules, data.latents[:2], condition, words, noise, own, scheduler.timesteps, scheduler.alphas_cumprod)
-    assert not any(look.noisy.requires_grad for look in looks)
-    assert [look.own.flatten().tolist() for look in looks] == [[False, False], [True, False], [False, True]]
-    for place, (look, time) in enumerate(zip(looks, scheduler.timesteps, strict=True)):
-        alpha = scheduler.alphas_cumprod[time]
-        below = (look.noisy - (1 - alpha).sqrt() * noise[place]) / alpha.sqrt() if place else None
-        for picture in range(2):
-            if below is not None:
-                base = looks[place - 1].clean if own[place, picture] else data.latents[:2]
-                torch.testing.assert_close(below[picture], base[picture].detach(), atol=1e-4, rtol=1e-4)
+    condition, words, noise, scheduler = (
+        to_condition(data.conditions[:2]),
+        data.tokens[:2],
+        noise_of(2),
+        scheduler_of(4),
+    )
+    draws = Draws(torch.tensor([3, 3]), torch.tensor([False, True]), noise)
+    look = look_at(modules, data.latents[:2], condition, words, draws, scheduler)
+    first = Draws(torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), noise)
+    own = look_at(modules, data.latents[:2], condition, words, first, scheduler).clean
+    alpha = scheduler.alphas_cumprod[scheduler.timesteps[3]]
+    below = (look.noisy - (1 - alpha).sqrt() * noise[1]) / alpha.sqrt()
+    assert not look.noisy.requires_grad and look.clean.requires_grad
+    assert look.own.flatten().tolist() == [False, True]
+    for picture, base in enumerate((data.latents, own)):
+        torch.testing.assert_close(below[picture], base[picture].detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_each_step_is_trained_as_often_as_its_share_says(tmp_path):
+    _, settings, _ = parts(tmp_path, steps=4, first_share=0.4, own_share=0.5)
+    draws = draw(settings, (20000, 1, 1, 1), SEED, 0)
+    shares = np.bincount(draws.place.numpy(), minlength=4) / 20000
+    np.testing.assert_allclose(shares, [0.4, 0.2, 0.2, 0.2], atol=0.015)
+    assert not draws.own[draws.place == 0].any()
+    assert draws.own[draws.place > 0].float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_squares_are_cut_out_of_latents_and_maps_alike(tmp_path):
+    _, _, data = parts(tmp_path)
+    rows, crops = np.array([3, 7]), Crops(np.array([16, 0]), np.array([0, 8]), 16)
+    clean, condition, words = data.cropped(rows, crops, torch.device("cpu"))
+    whole, maps, told = data.batch(rows, torch.device("cpu"))
+    assert torch.equal(clean[0], whole[0, :, 4:8, 0:4]) and torch.equal(clean[1], whole[1, :, 0:4, 2:6])
+    assert torch.equal(condition[0], maps[0, :, 16:32, 0:16]) and torch.equal(condition[1], maps[1, :, 0:16, 8:24])
+    assert torch.equal(words, told)
 
 
 def test_what_own_predictions_show_away_from_the_body_costs_nothing():
@@ -137,6 +170,17 @@ def test_near_the_body_are_its_cells_and_their_neighbours():
     expected = np.zeros((8, 8), dtype=bool)
     expected[1:4, 4:7] = True
     assert np.array_equal(near_body(condition, FACTOR)[0, 0].numpy(), expected)
+
+
+def test_the_last_steps_see_whole_pictures(tmp_path, monkeypatch):
+    modules, settings, data = parts(tmp_path, whole_steps=1)
+    sides, draw_crops = [], nano_student.draw_crops
+    monkeypatch.setattr(nano_student, "draw_crops", lambda *given: sides.append(given[2]) or draw_crops(*given))
+    loss_at = student_loss(data, modules["text_encoder"], build_student_scheduler(), settings, SEED, torch.float32)
+    with torch.no_grad():
+        for step in (0, settings.loop.steps - 2, settings.loop.steps - 1):
+            loss_at(step, slice(0, 2), modules)
+    assert sides == [16, 16, SIZE]
 
 
 def test_the_student_is_exported_with_its_own_scheduler_and_the_denoiser_s_text_encoder(tmp_path):

@@ -35,7 +35,7 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
                 "emphasis": {"noise_mean": 0.0, "noise_std": 1.0},
                 "finish": {"noise_mean": -1.0, "noise_std": 1.0, "person_weight": 3.0}, "finish_steps": 1,
             },
-            "student": {"steps": 2, "loop": times | {"matrix_rate": 1e-2} | loop},
+            "student": {"steps": 2, "crop": 16, "whole_steps": 1, "loop": times | {"matrix_rate": 1e-2} | loop},
             "preview": {"columns": 2, "steps": 2},
         }
     )  # fmt: skip

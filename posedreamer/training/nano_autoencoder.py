@@ -8,7 +8,7 @@ as loud as the body, natural ones nearly silence it. The components keep the squ
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -100,20 +100,37 @@ def autoencoder_loss(
     return loss_at
 
 
-@torch.no_grad()
-def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
-    """Latents of all pictures, float16, on the CPU.
-
-    The encoder is linear and looks at one patch at a time, so one matrix does in seconds what its convolutions do in minutes.
+class PatchKernel(NamedTuple):
+    """The encoder as one convolution: it is linear and looks at one patch at a time, so one matrix does in seconds what its
+    layers do in minutes.
     """
+
+    weight: Float[Tensor, "c 3 factor factor"]
+    bias: Float[Tensor, " c"]
+
+    def encode(self, pictures: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch c h2 w2"]:
+        """Latents of pictures in [-1, 1]."""
+        return F.conv2d(pictures, self.weight, self.bias, stride=self.weight.shape[-1])
+
+
+@torch.no_grad()
+def patch_kernel(model: Any) -> PatchKernel:
+    """The encoder's, read off its answers to single values, on its device."""
     device = next(model.parameters()).device
     factor = 2 ** (len(model.config.encoder_block_out_channels) - 1)
     values = 3 * factor**2
     patches = torch.eye(values, device=device).reshape(values, 3, factor, factor)
     zero = model.encode(torch.zeros(1, 3, factor, factor, device=device)).latents.flatten(1)
-    matrix = (model.encode(patches).latents.flatten(1) - zero).T[..., None, None].reshape(-1, 3, factor, factor)
-    batches = (to_signed(images[k : k + 64]).to(device) for k in range(0, len(images), 64))
-    return torch.cat([F.conv2d(batch, matrix, zero[0], stride=factor).half().cpu() for batch in batches])
+    weight = (model.encode(patches).latents.flatten(1) - zero).T[..., None, None].reshape(-1, 3, factor, factor)
+    return PatchKernel(weight.contiguous(), zero[0])
+
+
+@torch.no_grad()
+def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
+    """Latents of all pictures, float16, on the CPU."""
+    kernel = patch_kernel(model)
+    batches = (to_signed(images[k : k + 64]).to(kernel.bias.device) for k in range(0, len(images), 64))
+    return torch.cat([kernel.encode(batch).half().cpu() for batch in batches])
 
 
 @torch.no_grad()

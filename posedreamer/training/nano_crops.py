@@ -58,3 +58,13 @@ def cut(
     """The crops of the rows."""
     corners = zip(rows, crops.top, crops.left, strict=True)
     return np.stack([images[row, top : top + crops.side, left : left + crops.side] for row, top, left in corners])
+
+
+def mirrored(
+    images: UInt8[np.ndarray, "batch h w 3"], maps: UInt8[np.ndarray, "batch h w 3"]
+) -> tuple[UInt8[np.ndarray, "batch h w 3"], UInt8[np.ndarray, "batch h w 3"]]:
+    """Pictures and xyz maps of the mirrored people: their canonical body is its own mirror image, so red turns round."""
+    turned = maps[:, :, ::-1].copy()
+    on_body = turned.any(axis=3)
+    turned[..., 0] = np.where(on_body, 255 - turned[..., 0], 0)
+    return images[:, :, ::-1], turned

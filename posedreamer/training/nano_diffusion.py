@@ -16,7 +16,6 @@ from torch import Tensor
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.nano_autoencoder import error_weight, to_condition
 from posedreamer.training.nano_config import DenoiserConfig, EmphasisConfig
-from posedreamer.training.nano_crops import Crops, cut
 
 STAGE = "denoiser"
 VALIDATION_BATCH = 32
@@ -42,16 +41,6 @@ class LatentSet(NamedTuple):
         places = torch.from_numpy(rows)
         condition = to_condition(self.conditions[rows])
         return self.latents[places].float().to(device), condition.to(device), self.tokens[places]
-
-    def cropped(
-        self, rows: np.ndarray, crops: Crops, device: torch.device
-    ) -> tuple[Float[Tensor, "batch c h2 w2"], Float[Tensor, "batch 3 h w"], Int64[Tensor, "batch length"]]:
-        """`batch`, of squares of the pictures; they begin and end with latent cells."""
-        cells = crops.side // self.factor
-        corners = zip(rows, crops.top // self.factor, crops.left // self.factor, strict=True)
-        latents = torch.stack([self.latents[r, :, top : top + cells, left : left + cells] for r, top, left in corners])
-        condition = to_condition(cut(self.conditions, rows, crops))
-        return latents.float().to(device), condition.to(device), self.tokens[torch.from_numpy(rows)]
 
 
 def diffusion_loss(

@@ -156,7 +156,7 @@ def train_denoiser(
         latents = autoencoding.encode_all(load_autoencoder(config, out), validation.images)
         validated = _with_words(tokenizer, validation, latents)
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
-    modules = _denoiser(config, tokenizer, data.latents)
+    modules = _denoiser(config, tokenizer, *data.latents.shape[1:3])
     if config.start is not None:
         start_from(modules, config.start)
     alphas_cumprod, precision = build_scheduler().alphas_cumprod, getattr(torch, config.precision)
@@ -191,9 +191,12 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     start = (out / "export").resolve()
     if not start.is_dir():
         raise ValueError(f"train_nano: {out / 'export'} is missing; run the stage `denoiser` first")
-    tokenizer, data = _latent_set(config, pictures, out)
+    tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
+    data = studying.StudentSet(pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), kernel)
     torch.manual_seed(seed_for(config.seed, studying.STAGE, "weights"))
-    modules = _denoiser(config, tokenizer, data.latents)
+    modules = _denoiser(
+        config, tokenizer, config.autoencoder.latent_channels, config.image_size // kernel.weight.shape[-1]
+    )
     start_from(modules, start)
     text_encoder = modules.pop("text_encoder").eval().requires_grad_(False)
     settings, before = config.student, json.loads((start / FACTS).read_text())
@@ -251,9 +254,9 @@ def _with_words(tokenizer: Any, pictures: PictureSet, latents: torch.Tensor) -> 
     return diffusion.LatentSet(latents, pictures.conditions, words, empty)
 
 
-def _denoiser(config: TrainNanoConfig, tokenizer: Any, latents: torch.Tensor) -> dict[str, nn.Module]:
-    """UNet, ControlNet and text encoder with fresh weights, on the run's device."""
-    unet, controlnet = build_denoiser(config.denoiser, config.text.width, latents.shape[1], latents.shape[2])
+def _denoiser(config: TrainNanoConfig, tokenizer: Any, channels: int, cells: int) -> dict[str, nn.Module]:
+    """UNet, ControlNet and text encoder for latents of so many channels and cells a side: fresh weights, on the run's device."""
+    unet, controlnet = build_denoiser(config.denoiser, config.text.width, channels, cells)
     return {
         "unet": prepared(unet, config.device),
         "controlnet": prepared(controlnet, config.device),

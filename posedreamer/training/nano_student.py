@@ -18,20 +18,47 @@ only noised true latents count.
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from posedreamer.seeds import generator_for
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
-from posedreamer.training.nano_autoencoder import body_mask, error_weight
+from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_weight, to_condition, to_signed
 from posedreamer.training.nano_config import StudentConfig
-from posedreamer.training.nano_crops import draw_crops
-from posedreamer.training.nano_diffusion import LatentSet, predict
+from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
+from posedreamer.training.nano_diffusion import predict
 
 STAGE = "student"
-GRID = 4  # cells; squares begin where the UNet's coarsest cells do
+
+
+class StudentSet(NamedTuple):
+    """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts, and how pictures become latents.
+
+    Squares may begin at any pixel, and be mirrored: the same body then falls otherwise into the latents' cells. A cell's
+    details are what a net learns last, and this shows it 128 times as many.
+    """
+
+    images: UInt8[np.ndarray, "count h w 3"]
+    conditions: UInt8[np.ndarray, "count h w 3"]
+    tokens: Int64[Tensor, "count length"]
+    kernel: PatchKernel
+
+    @property
+    def factor(self) -> int:
+        """Pixels along the side of a latent cell."""
+        return self.kernel.weight.shape[-1]
+
+    def batch(
+        self, rows: np.ndarray, crops: Crops, turned: Bool[np.ndarray, " batch"], device: torch.device
+    ) -> tuple[Float[Tensor, "batch c h2 w2"], Float[Tensor, "batch 3 h w"], Int64[Tensor, "batch length"]]:
+        """Latents and maps of the rows' squares as the nets take them, and their tokens. turned: those that are mirrored."""
+        images, maps = cut(self.images, rows, crops), cut(self.conditions, rows, crops)
+        images[turned], maps[turned] = mirrored(images[turned], maps[turned])
+        latents = self.kernel.encode(to_signed(images).to(device))
+        return latents, to_condition(maps).to(device), self.tokens[torch.from_numpy(rows)].to(device)
 
 
 class Look(NamedTuple):
@@ -58,7 +85,7 @@ class Draws(NamedTuple):
 
 
 def student_loss(
-    data: LatentSet,
+    data: StudentSet,
     text_encoder: nn.Module,
     scheduler: Any,
     config: StudentConfig,
@@ -70,17 +97,18 @@ def student_loss(
     scheduler: the LCMScheduler that the student is drawn with. text_encoder: the denoiser's, which stays as it is; the modules
     trained are UNet and ControlNet.
     """
-    size, whole = config.loop.batch_size, data.conditions.shape[1]
+    size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     scheduler.set_timesteps(config.steps)
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device = device_of(modules)
-        rows = batch_at(seed, STAGE, step, size, len(data.latents))
+        rows = batch_at(seed, STAGE, step, size, count)
         side = config.crop if step < config.loop.steps - config.whole_steps else whole
         chance = generator_for(seed, f"{STAGE}/{step}", "crop")
         shares = (config.head_share, 1.0 - config.head_share)
-        crops = draw_crops(data.conditions, rows, side, GRID * data.factor, *shares, chance).of(part)
-        clean, condition, words = data.cropped(rows[part], crops, device)
+        crops = draw_crops(data.conditions, rows, side, 1, *shares, chance).of(part)
+        turned = chance.random(size)[part] < 0.5
+        clean, condition, words = data.batch(rows[part], crops, turned, device)
         draws = draw(config, (size, *clean.shape[1:]), seed, step)
         mine = Draws(draws.place[part].to(device), draws.own[part].to(device), draws.noise[:, part].to(device))
         with autocast(modules, precision):
@@ -93,7 +121,7 @@ def student_loss(
     return loss_at
 
 
-def draw(config: StudentConfig, shape: tuple[int, int, int, int], seed: int, step: int) -> Draws:
+def draw(config: StudentConfig, shape: tuple[int, ...], seed: int, step: int) -> Draws:
     """For the whole batch of a step. shape: of its latents."""
     size = shape[0]
     later = (1.0 - config.first_share) / max(config.steps - 1, 1)

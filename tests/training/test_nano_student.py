@@ -10,7 +10,7 @@ from posedreamer import torchvision_shim
 torchvision_shim.install()
 from posedreamer.training import nano_student  # noqa: E402
 from posedreamer.training.loop import batch_at  # noqa: E402
-from posedreamer.training.nano_autoencoder import to_condition  # noqa: E402
+from posedreamer.training.nano_autoencoder import PatchKernel, to_condition, to_signed  # noqa: E402
 from posedreamer.training.nano_config import EmphasisConfig, StudentConfig  # noqa: E402
 from posedreamer.training.nano_crops import Crops  # noqa: E402
 from posedreamer.training.nano_diffusion import LatentSet, predict, velocity_error  # noqa: E402
@@ -24,6 +24,7 @@ from posedreamer.training.nano_student import (  # noqa: E402
     STAGE,
     Draws,
     Look,
+    StudentSet,
     draw,
     look_at,
     look_error,
@@ -38,6 +39,9 @@ pytestmark = [
 ]
 FACTOR = 4
 SEED = 3
+KERNEL = PatchKernel(
+    torch.randn(8, 3, FACTOR, FACTOR, generator=torch.Generator().manual_seed(2)) / FACTOR, torch.zeros(8)
+)
 
 
 def parts(tmp_path, **changes):
@@ -53,8 +57,13 @@ def parts(tmp_path, **changes):
         module.eval()
     settings = StudentConfig.model_validate(config.student.model_dump() | changes)
     words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
-    latents = torch.randn(12, 8, SIZE // FACTOR, SIZE // FACTOR)
+    latents = KERNEL.encode(to_signed(pictures.images))
     return modules, settings, LatentSet(latents, pictures.conditions, words, empty)
+
+
+def student_set(data):
+    """The same pictures, as the student's training reads them."""
+    return StudentSet(random_pictures().images, data.conditions, data.tokens, KERNEL)
 
 
 def scheduler_of(steps):
@@ -90,11 +99,12 @@ def test_first_and_own_second_step_are_the_scheduler_s(tmp_path, monkeypatch, st
             torch.testing.assert_close(look.clean, predicted[place], atol=1e-4, rtol=1e-4)
 
 
-def test_from_true_latents_the_loss_is_the_denoiser_s(tmp_path):
+def test_from_true_latents_the_loss_is_the_denoiser_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(nano_student, "mirrored", lambda images, maps: (images, maps))
     weights = {"person_weight": 2.0, "head_weight": 3.0}
     modules, settings, data = parts(tmp_path, steps=3, first_share=1e-6, own_share=0.0, crop=SIZE, **weights)
     size, scheduler = settings.loop.batch_size, build_student_scheduler()
-    found = student_loss(data, modules["text_encoder"], scheduler, settings, SEED, torch.float32)
+    found = student_loss(student_set(data), modules["text_encoder"], scheduler, settings, SEED, torch.float32)
     draws = draw(settings, (size, *data.latents.shape[1:]), SEED, 0)
     assert set(draws.place.tolist()) == {1, 2} and not draws.own.any()
     emphasis = EmphasisConfig(noise_mean=0.0, noise_std=1.0, **weights)
@@ -142,14 +152,17 @@ def test_each_step_is_trained_as_often_as_its_share_says(tmp_path):
     assert draws.own[draws.place > 0].float().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_squares_are_cut_out_of_latents_and_maps_alike(tmp_path):
-    _, _, data = parts(tmp_path)
-    rows, crops = np.array([3, 7]), Crops(np.array([16, 0]), np.array([0, 8]), 16)
-    clean, condition, words = data.cropped(rows, crops, torch.device("cpu"))
-    whole, maps, told = data.batch(rows, torch.device("cpu"))
-    assert torch.equal(clean[0], whole[0, :, 4:8, 0:4]) and torch.equal(clean[1], whole[1, :, 0:4, 2:6])
-    assert torch.equal(condition[0], maps[0, :, 16:32, 0:16]) and torch.equal(condition[1], maps[1, :, 0:16, 8:24])
-    assert torch.equal(words, told)
+def test_squares_are_cut_out_of_pictures_and_maps_alike(tmp_path):
+    data = student_set(parts(tmp_path)[2])
+    rows, crops, device = np.array([3, 7]), Crops(np.array([5, 0]), np.array([0, 9]), 16), torch.device("cpu")
+    clean, condition, words = data.batch(rows, crops, np.array([False, True]), device)
+    first, second = data.images[3, 5:21, 0:16], data.images[7, 0:16, 9:25][:, ::-1]
+    expected = data.kernel.encode(to_signed(np.stack([first, second])))
+    torch.testing.assert_close(clean, expected)
+    assert torch.equal(condition[0], to_condition(data.conditions[3:4, 5:21, 0:16])[0])
+    turned = to_condition(data.conditions[7:8, 0:16, 9:25])[0].flip(2)
+    assert torch.equal(condition[1, 1:], turned[1:])
+    assert torch.equal(words, data.tokens[[3, 7]])
 
 
 def test_what_own_predictions_show_away_from_the_body_costs_nothing():
@@ -176,7 +189,9 @@ def test_the_last_steps_see_whole_pictures(tmp_path, monkeypatch):
     modules, settings, data = parts(tmp_path, whole_steps=1)
     sides, draw_crops = [], nano_student.draw_crops
     monkeypatch.setattr(nano_student, "draw_crops", lambda *given: sides.append(given[2]) or draw_crops(*given))
-    loss_at = student_loss(data, modules["text_encoder"], build_student_scheduler(), settings, SEED, torch.float32)
+    loss_at = student_loss(
+        student_set(data), modules["text_encoder"], build_student_scheduler(), settings, SEED, torch.float32
+    )
     with torch.no_grad():
         for step in (0, settings.loop.steps - 2, settings.loop.steps - 1):
             loss_at(step, slice(0, 2), modules)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 HEAD_SHIFT = 0.25  # of a square's side: so far from its middle a head may be
+LOOKED_AT = 2  # every so many pixels of a map: enough to find a head or a body, and four times as quick
 HEAD_FROM = 0.86  # green of the xyz map, which runs from the soles to the crown of the canonical body: from the chin up
 
 
@@ -39,12 +40,12 @@ def draw_crops(
     places = grid * rng.integers((size - side) // grid, endpoint=True, size=(len(rows), 2))
     draws = rng.random(len(rows))
     for place in np.flatnonzero(draws < head_share + body_share):
-        shown = conditions[rows[place]]
+        shown = conditions[rows[place], ::LOOKED_AT, ::LOOKED_AT]
         if draws[place] < head_share:
-            found = np.argwhere(shown[..., 1] >= 255 * HEAD_FROM)
+            found = LOOKED_AT * np.argwhere(shown[..., 1] >= 255 * HEAD_FROM)
             middle = found.mean(axis=0) if len(found) else None
         else:
-            found = np.argwhere(shown.any(axis=2))
+            found = LOOKED_AT * np.argwhere(shown.any(axis=2))
             middle = found[int(rng.integers(len(found)))] if len(found) else None
         if middle is not None:
             corner = middle + rng.uniform(-HEAD_SHIFT, HEAD_SHIFT, 2) * side - side / 2

@@ -227,7 +227,6 @@ def _widened(found: Tensor, own: Tensor) -> Tensor:
     wide = own.clone()
     outputs = slice(0, found.shape[0])
     wide[outputs] = 0.0
-    wide[outputs] = 0.0
     wide[(outputs, *(slice(0, size) for size in found.shape[1:]))] = found
     return wide
 

@@ -150,11 +150,11 @@ def train_denoiser(
 
     validation: pictures whose loss is written to `validation.json` (step -> loss) with every preview.
     """
-    tokenizer, data = _latent_set(config, pictures, out)
+    tokenizer, autoencoder = _tokenizer(config, pictures.prompts), load_autoencoder(config, out)
+    data = _with_words(tokenizer, pictures, cached_latents(config, autoencoder, pictures, out))
     validated = None
     if validation is not None:
-        latents = autoencoding.encode_all(load_autoencoder(config, out), validation.images)
-        validated = _with_words(tokenizer, validation, latents)
+        validated = _with_words(tokenizer, validation, autoencoding.encode_all(autoencoder, validation.images))
     torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
     modules = _denoiser(config, tokenizer, *data.latents.shape[1:3])
     if config.start is not None:
@@ -194,9 +194,7 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
     tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
     data = studying.StudentSet(pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), kernel)
     torch.manual_seed(seed_for(config.seed, studying.STAGE, "weights"))
-    modules = _denoiser(
-        config, tokenizer, config.autoencoder.latent_channels, config.image_size // kernel.weight.shape[-1]
-    )
+    modules = _denoiser(config, tokenizer, config.autoencoder.latent_channels, config.image_size // data.factor)
     start_from(modules, start)
     text_encoder = modules.pop("text_encoder").eval().requires_grad_(False)
     settings, before = config.student, json.loads((start / FACTS).read_text())
@@ -242,14 +240,8 @@ def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, fac
     logger.info("exported %s", json.dumps({**known, **facts}, sort_keys=True))
 
 
-def _latent_set(config: TrainNanoConfig, pictures: PictureSet, out: Path) -> tuple[Any, diffusion.LatentSet]:
-    """The tokenizer, and the pictures as denoiser and student are trained on them."""
-    tokenizer = _tokenizer(config, pictures.prompts)
-    latents = cached_latents(config, load_autoencoder(config, out), pictures, out)
-    return tokenizer, _with_words(tokenizer, pictures, latents)
-
-
 def _with_words(tokenizer: Any, pictures: PictureSet, latents: torch.Tensor) -> diffusion.LatentSet:
+    """The pictures as the denoiser is trained on them."""
     words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
     return diffusion.LatentSet(latents, pictures.conditions, words, empty)
 

@@ -5,7 +5,7 @@ noise, noise of the next level is laid over them, and so on.
 
 Condition map and prompt say nearly all of a body. The mean of 24 renders of one body and prompt, in other light, with other
 cuts of the clothes, was read by the judge as well as any one of them; one step from pure noise is to predict that mean, and a
-denoiser hardly ever sees pure noise. So half of the student's pictures are trained there, as squares on the body, where a
+denoiser hardly ever sees pure noise. So most of the student's pictures are trained there, as squares on the body, where a
 second of training teaches most.
 
 In the steps that follow, a denoiser that was trained on noised true latents believes what it sees, takes its own soft
@@ -112,9 +112,7 @@ def student_loss(
         draws = draw(config, (size, *clean.shape[1:]), seed, step)
         mine = Draws(draws.place[part].to(device), draws.own[part].to(device), draws.noise[:, part].to(device))
         with autocast(modules, precision):
-            look = look_at(
-                {**modules, "text_encoder": text_encoder}, clean, condition, words.to(device), mine, scheduler
-            )
+            look = look_at({**modules, "text_encoder": text_encoder}, clean, condition, words, mine, scheduler)
         weight = error_weight(condition, config.person_weight, config.head_weight, data.factor)
         return look_error(look, clean, weight, near_body(condition, data.factor))
 

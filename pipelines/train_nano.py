@@ -50,13 +50,13 @@ def main(
 
     if stage in ("autoencoder", "all"):
         train_autoencoder(settings, load_pictures(settings.data, settings.autoencoder.pictures), out, resume)
+    validation = None
+    if settings.validation is not None and stage != "autoencoder":
+        validation = load_pictures(settings.validation, VALIDATED, "held_out")
     if stage in ("denoiser", "all"):
-        validation = None
-        if settings.validation is not None:
-            validation = load_pictures(settings.validation, VALIDATED, "held_out")
         train_denoiser(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume, validation)
     if stage in ("student", "all"):
-        train_student(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume)
+        train_student(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume, validation)
 
     print(f"trained {stage}: {out}")
 

@@ -183,27 +183,36 @@ def train_denoiser(
     return out / "export"
 
 
-def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
-    """Trains (or resumes) a student of few steps from the exported denoiser, whose text encoder it keeps.
+def train_student(
+    config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool, validation: PictureSet | None = None
+) -> Path:
+    """Trains (or resumes) a student of few steps from the exported denoiser, or from the start if the run has none.
 
-    Returns the folder of the last export.
+    validation: as in `train_denoiser`; its losses go to `student_validation.json`. Returns the folder of the last export.
     """
-    start = (out / "export").resolve()
-    if not start.is_dir():
-        raise ValueError(f"train_nano: {out / 'export'} is missing; run the stage `denoiser` first")
+    start = (out / "export").resolve() if (out / "export").is_dir() else config.start
+    if start is None:
+        raise ValueError(
+            f"train_nano: {out / 'export'} is missing, and there is no `start`; run the stage `denoiser` first"
+        )
     tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
-    data = studying.StudentSet(pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), kernel)
+
+    def student_set(shown: PictureSet) -> studying.StudentSet:
+        return studying.StudentSet(shown.images, shown.conditions, encode(tokenizer, shown.prompts), kernel)
+
+    data, validated = student_set(pictures), None if validation is None else student_set(validation)
     torch.manual_seed(seed_for(config.seed, studying.STAGE, "weights"))
     modules = _denoiser(config, tokenizer, config.autoencoder.latent_channels, config.image_size // data.factor)
     start_from(modules, start)
-    text_encoder = modules.pop("text_encoder").eval().requires_grad_(False)
     settings, before = config.student, json.loads((start / FACTS).read_text())
     scheduler, precision = build_student_scheduler(), getattr(torch, config.precision)
-    loss_at = studying.student_loss(data, text_encoder, scheduler, settings, config.seed, precision)
+    loss_at = studying.student_loss(data, scheduler, settings, config.seed, precision)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
+        if validated is not None:
+            found = studying.validation_loss(averages, validated, scheduler, settings, precision)
+            record_validation(out / "student_validation.json", step, found)
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
-        copies["text_encoder"] = copy.deepcopy(text_encoder).cpu()
         shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer, build_student_scheduler())
         drawing = PreviewConfig(columns=config.preview.columns, steps=settings.steps, guidance=1.0)
         save_grid(out / "previews" / f"student-{step:07d}.png", _preview_rows(shown, drawing, pictures))
@@ -211,7 +220,7 @@ def train_student(config: TrainNanoConfig, pictures: PictureSet, out: Path, resu
             "trained_steps": before["trained_steps"],
             "trained_pictures": before["trained_pictures"],
             "student_steps": settings.steps,
-            "student_pictures": step * settings.loop.batch_size,
+            "student_pictures": before.get("student_pictures", 0) + step * settings.loop.batch_size,
         }
         export(shown, out / "students" / f"{step:07d}", out / "student_export", config, facts)
 

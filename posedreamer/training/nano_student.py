@@ -16,13 +16,14 @@ Away from it a picture of the same prompt may show anything, and a prediction ha
 only noised true latents count.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from posedreamer.seeds import generator_for
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
@@ -32,6 +33,7 @@ from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
 from posedreamer.training.nano_diffusion import predict
 
 STAGE = "student"
+VALIDATION_BATCH = 32
 
 
 class StudentSet(NamedTuple):
@@ -83,40 +85,68 @@ class Draws(NamedTuple):
     own: Bool[Tensor, " batch"]
     noise: Float[Tensor, "2 batch c h2 w2"]
 
+    def of(self, part: slice) -> "Draws":
+        """Those of a part of the batch."""
+        return Draws(self.place[part], self.own[part], self.noise[:, part])
 
-def student_loss(
-    data: StudentSet,
-    text_encoder: nn.Module,
-    scheduler: Any,
-    config: StudentConfig,
-    seed: int,
-    precision: torch.dtype,
-) -> LossAt:
-    """Mean square error of the velocities of a `Look` of each picture of the batch (`look_error`).
+    def to(self, device: torch.device) -> "Draws":
+        """The same on a device."""
+        return Draws(*(values.to(device) for values in self))
 
-    scheduler: the LCMScheduler that the student is drawn with. text_encoder: the denoiser's, which stays as it is; the modules
-    trained are UNet and ControlNet.
-    """
+
+def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: int, precision: torch.dtype) -> LossAt:
+    """The mean of `picture_errors` over a step's batch. scheduler: the LCMScheduler that the student is drawn with."""
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     scheduler.set_timesteps(config.steps)
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
-        device = device_of(modules)
         rows = batch_at(seed, STAGE, step, size, count)
         side = config.crop if step < config.loop.steps - config.whole_steps else whole
         chance = generator_for(seed, f"{STAGE}/{step}", "crop")
         shares = (config.head_share, 1.0 - config.head_share)
         crops = draw_crops(data.conditions, rows, side, 1, *shares, chance).of(part)
         turned = chance.random(size)[part] < 0.5
-        clean, condition, words = data.batch(rows[part], crops, turned, device)
-        draws = draw(config, (size, *clean.shape[1:]), seed, step)
-        mine = Draws(draws.place[part].to(device), draws.own[part].to(device), draws.noise[:, part].to(device))
-        with autocast(modules, precision):
-            look = look_at({**modules, "text_encoder": text_encoder}, clean, condition, words, mine, scheduler)
-        weight = error_weight(condition, config.person_weight, config.head_weight, data.factor)
-        return look_error(look, clean, weight, near_body(condition, data.factor))
+        seen = data.batch(rows[part], crops, turned, device_of(modules))
+        draws = draw(config, (size, *seen[0].shape[1:]), seed, step).of(part)
+        return picture_errors(modules, seen, draws, scheduler, config, data.factor, precision).mean()
 
     return loss_at
+
+
+@torch.no_grad()
+def validation_loss(
+    modules: Modules, data: StudentSet, scheduler: Any, config: StudentConfig, precision: torch.dtype
+) -> float:
+    """The training's loss on other pictures, whole ones, with steps and noise that are the same in every run."""
+    count, errors = len(data.conditions), []
+    scheduler.set_timesteps(config.steps)
+    for place, rows in enumerate(np.array_split(np.arange(count), math.ceil(count / VALIDATION_BATCH))):
+        corners = np.zeros(len(rows), dtype=np.int64)
+        crops = Crops(corners, corners, data.conditions.shape[1])
+        seen = data.batch(rows, crops, np.zeros(len(rows), dtype=bool), device_of(modules))
+        draws = draw(config, tuple(seen[0].shape), 0, -1 - place)
+        errors.append(picture_errors(modules, seen, draws, scheduler, config, data.factor, precision))
+    return float(torch.cat(errors).mean())
+
+
+def picture_errors(
+    modules: Modules,
+    seen: tuple[Float[Tensor, "batch c h2 w2"], Float[Tensor, "batch 3 h w"], Int64[Tensor, "batch length"]],
+    draws: Draws,
+    scheduler: Any,
+    config: StudentConfig,
+    factor: int,
+    precision: torch.dtype,
+) -> Float[Tensor, " batch"]:
+    """Mean square error of the velocity of each picture's `Look` (`look_error`).
+
+    seen: as `StudentSet.batch` gives them. scheduler: its time steps are set.
+    """
+    clean, condition, words = seen
+    with autocast(modules, precision):
+        look = look_at(modules, clean, condition, words, draws.to(clean.device), scheduler)
+    weight = error_weight(condition, config.person_weight, config.head_weight, factor)
+    return look_error(look, clean, weight, near_body(condition, factor))
 
 
 def draw(config: StudentConfig, shape: tuple[int, ...], seed: int, step: int) -> Draws:
@@ -165,10 +195,10 @@ def look_error(
     clean: Float[Tensor, "batch c h2 w2"],
     weight: Float[Tensor, "batch 1 h2 w2"],
     near: Bool[Tensor, "batch 1 h2 w2"],
-) -> Tensor:
-    """The error of the look's velocity, that of its clean latents over `loudness`; of own latents near the body only."""
+) -> Float[Tensor, " batch"]:
+    """The error of each look's velocity, that of its clean latents over `loudness`; of own latents near the body only."""
     error = ((look.clean - clean) / look.loudness).square()
-    return (error * torch.where(look.own, weight * near, weight)).mean()
+    return (error * torch.where(look.own, weight * near, weight)).mean(dim=(1, 2, 3))
 
 
 def near_body(condition: Float[Tensor, "batch 3 h w"], factor: int) -> Bool[Tensor, "batch 1 cells_h cells_w"]:

@@ -6,6 +6,7 @@ position is transl + rest_root(betas) (plus what the expression moves it, which 
 Output joints, in `geometry.skeletons.OUTPUT_JOINTS` order: 55 joints, 21 vertices, 51 face landmarks.
 """
 
+import copy
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from posedreamer.bodies.layout import NUM_BETAS, BodyArrays, read_body_arrays
@@ -107,8 +108,21 @@ class BodyModel(torch.nn.Module):
             ],
             dim=1,
         )  # fmt: skip
-        rotmats = roma.rotvec_to_rotmat(rotvecs)
-        shape = torch.cat([betas, expression], dim=1)
+        return self.pose(roma.rotvec_to_rotmat(rotvecs), torch.cat([betas, expression], dim=1), transl)
+
+    def relaxed_rotmats(self, rotmats: Float[Tensor, "batch 22 3 3"]) -> Float[Tensor, "batch 55 3 3"]:
+        """Rotations of all joints for `pose` from those of the body: the mean hands, a closed mouth, eyes ahead."""
+        hands = roma.rotvec_to_rotmat(self.get_buffer("hand_mean").flatten(0, 1))
+        others = torch.cat([torch.eye(3, dtype=hands.dtype, device=hands.device).expand(3, 3, 3), hands])
+        return torch.cat([rotmats, others.to(rotmats).expand(len(rotmats), -1, -1, -1)], dim=1)
+
+    def pose(
+        self,
+        rotmats: Float[Tensor, "batch 55 3 3"],
+        shape: Float[Tensor, "batch 20"],
+        transl: Float[Tensor, "batch 3"],
+    ) -> BodyOutput:
+        """As `forward`, from parent-relative rotation matrices, in which the mean hands are contained. shape: betas, expression."""
         joints_rest = self.joint_template + torch.einsum("bs,jcs->bjc", shape, self.joint_directions)
         transforms, joints = forward_kinematics(rotmats, joints_rest)
         pose = (rotmats[:, 1:] - torch.eye(3, dtype=rotmats.dtype, device=rotmats.device)).flatten(1)
@@ -121,6 +135,23 @@ class BodyModel(torch.nn.Module):
         landmarks = torch.einsum("blkc,lk->blc", corners, self.get_buffer("landmark_barycentrics"))
         extra = vertices[:, self.get_buffer("extra_vertices")]
         return BodyOutput(vertices, torch.cat([joints + transl[:, None], extra, landmarks], dim=1), transforms)
+
+    def thinned(self, vertices: Int64[np.ndarray, " chosen"]) -> "BodyModel":
+        """The same body with fewer vertices: the chosen ones first, then those that output joints are made of; no faces.
+
+        Joints are the same. For losses, where all vertices would cost more than the network.
+        """
+        needed = [self.get_buffer("extra_vertices"), self.get_buffer("landmark_vertices").flatten()]
+        kept = torch.cat([torch.from_numpy(vertices), *needed])
+        thin = copy.deepcopy(self)
+        thin.faces, thin.num_vertices = np.zeros((0, 3), dtype=self.faces.dtype), len(kept)
+        thin.weights = self.weights[kept]
+        thin.template = self.template.view(3, -1)[:, kept].reshape(-1)
+        thin.directions = self.directions.view(len(self.directions), 3, -1)[:, :, kept].flatten(1)
+        places = torch.arange(len(vertices), len(kept))
+        thin.register_buffer("extra_vertices", places[: len(needed[0])])
+        thin.register_buffer("landmark_vertices", places[len(needed[0]) :].view(-1, 3))
+        return thin
 
     def _skin(
         self,

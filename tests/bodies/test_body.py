@@ -133,3 +133,27 @@ def test_official_files_give_their_first_ten_betas_and_first_ten_expressions(tmp
     assert np.array_equal(used[..., :10], arrays["shapedirs"][..., :10])
     assert np.array_equal(used[..., 10:], arrays["shapedirs"][..., 300:310])
     assert (body.gender, body.name, body.num_vertices) == ("female", "SMPLX_FEMALE", 10000)
+
+
+def test_a_thinned_body_has_the_same_joints_and_the_chosen_vertices():
+    body, chosen = load_body(), np.array([7, 4000, 12, 13000])
+    thin = body.thinned(chosen)
+    parameters = draw_parameters(3, seed=5)
+    full, few = body(**parameters), thin(**parameters)
+    torch.testing.assert_close(few.joints, full.joints, atol=VERTEX_TOLERANCE, rtol=0)
+    torch.testing.assert_close(few.vertices[:, :4], full.vertices[:, chosen], atol=VERTEX_TOLERANCE, rtol=0)
+    assert few.vertices.shape[1] == thin.num_vertices == 4 + 21 + 3 * 51
+    assert body.num_vertices == full.vertices.shape[1]
+
+
+def test_relaxed_rotations_are_those_of_zero_hands_jaw_and_eyes():
+    import roma
+
+    body, parameters = load_body(), draw_parameters(3, seed=6)
+    for name in ("left_hand_pose", "right_hand_pose", "jaw_pose", "leye_pose", "reye_pose", "expression"):
+        parameters[name] = torch.zeros_like(parameters[name])
+    rotvecs = torch.cat([parameters["global_orient"][:, None], parameters["body_pose"]], dim=1)
+    rotmats = body.relaxed_rotmats(roma.rotvec_to_rotmat(rotvecs))
+    shape = torch.cat([parameters["betas"], parameters["expression"]], dim=1)
+    found, expected = body.pose(rotmats, shape, parameters["transl"]), body(**parameters)
+    torch.testing.assert_close(found.vertices, expected.vertices, atol=VERTEX_TOLERANCE, rtol=0)

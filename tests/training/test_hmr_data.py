@@ -58,7 +58,7 @@ def test_half_a_pack_is_made_anew(tmp_path):
     pack_people([SAMPLE], tmp_path / "people", load_body(), limit=2)
     (tmp_path / "people" / "pack.json").unlink()
     (tmp_path / "people" / "pictures.bin").write_bytes(b"half")
-    with pytest.raises(ValueError, match="no pack.json"):
+    with pytest.raises(ValueError, match=r"no pack\.json"):
         open_people(tmp_path / "people")
     assert pack_people([SAMPLE], tmp_path / "people", load_body(), limit=2).picture(1).ndim == 3
 

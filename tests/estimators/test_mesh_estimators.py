@@ -74,8 +74,8 @@ def test_a_crop_shows_what_its_camera_sees():
         crop = cut_crop((255 * spot[..., None]).round().repeat(3, axis=2).astype(np.uint8), camera, 256)[..., 0]
         weight = crop.astype(float) / crop.sum(dtype=float)
         # The spot's rounded tails and interpolation, far under the half pixel that a wrong origin costs.
-        assert (weight * columns).sum() == pytest.approx(seen_u, abs=0.12)
-        assert (weight * rows).sum() == pytest.approx(seen_v, abs=0.12)
+        assert (weight * columns).sum() == pytest.approx(seen_u, abs=0.06)
+        assert (weight * rows).sum() == pytest.approx(seen_v, abs=0.06)
 
 
 def test_the_learner_answers_in_the_picture_s_frame_whatever_the_batches(folder):

@@ -3,30 +3,63 @@
 oks, oks_coco, oks_posedreamer     metrics/oks.py; None where no joint counts
 oks_joint_<coco name>              each joint by itself; None where the label's joint lies outside the image
 judge_confidence                   mean confidence of the judge's 17 joints: low where nobody is to be found
-difficulty                         None: the place of a learner's error, for a round that has a learner
+learner_oks, learner_pa_mpjpe_mm   a mesh estimator's keypoints and joints against the label's, where there is one
+difficulty                         learner_pa_mpjpe_mm: how far the learner is from the pose, wherever it puts the person;
+                                   None without one
+
+The judge says whether the picture shows the label, the learner whether somebody would recover it: two questions. A picture
+that shows another pose is difficult too, so difficulty means something on rows that pass the filters alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from posedreamer.estimators.keypoints import KeypointDetector
+from posedreamer.estimators.mesh import MeshEstimate, MeshEstimator
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.metrics.oks import oks, oks_coco, oks_per_joint, oks_posedreamer
+from posedreamer.metrics.pose import pa_mpjpe_mm
 from posedreamer.sample import Sample, failed
+
+Part = TypeVar("Part")
+NUM_JOINTS = 22  # of the body, which SMPL and SMPL-X have in common
 
 
 class MiningStage:
-    """Scores by the judge. `setup` loads its weights; threads: of torch, in this process."""
+    """Scores by the judge, and by a learner where there is one. `setup` loads their weights; threads: of torch, in this process."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, learner: MeshEstimator | None = None) -> None:
         self.detector = KeypointDetector(threads)
+        self.learner = learner
 
     def setup(self) -> None:
         self.detector.setup()
+        if self.learner is not None:
+            self.learner.setup()
 
     def __call__(self, samples: list[Sample]) -> list[Sample]:
-        return [self.score(sample) if sample.is_pending else sample for sample in samples]
+        scored = [self.score(sample) if sample.is_pending else sample for sample in samples]
+        places = [place for place, sample in enumerate(scored) if sample.is_pending]
+        for place, scores in zip(places, self.ask_learner([scored[place] for place in places]), strict=True):
+            scored[place] = replace(scored[place], scores={**scored[place].scores, **scores})
+        return scored
+
+    def ask_learner(self, samples: Sequence[Sample]) -> list[dict[str, float | None]]:
+        """The learner's scores of samples that have a picture and a label; without a learner their difficulty is unknown."""
+        if self.learner is None:
+            return [{"difficulty": None} for _ in samples]
+        if not samples:
+            return []
+        labels = [_present(sample.label) for sample in samples]
+        estimates = self.learner.estimate(
+            [_present(sample.image).rgb for sample in samples],
+            np.stack([label.bbox for label in labels]).astype(np.float64),
+            np.stack([label.K for label in labels]),
+        )
+        return [learner_scores(estimate, sample) for estimate, sample in zip(estimates, samples, strict=True)]
 
     def score(self, sample: Sample) -> Sample:
         """The sample with its scores; failed when it lacks a part or its picture has another size than the label."""
@@ -48,11 +81,27 @@ class MiningStage:
             "oks_coco": _number(oks_coco(found.keypoints, expected, area)),
             "oks_posedreamer": _number(oks_posedreamer(found.keypoints, found.confidence, expected[:, :2])),
             "judge_confidence": float(found.confidence.mean()),
-            "difficulty": None,
         }
         for name, value, level in zip(COCO_KEYPOINTS, per_joint, expected[:, 2], strict=True):
             scores[f"oks_joint_{name}"] = float(value) if level > 0 else None
         return replace(sample, scores={**sample.scores, **scores})
+
+
+LEARNER_SCORES = ("learner_oks", "learner_pa_mpjpe_mm", "difficulty")
+
+
+def learner_scores(estimate: MeshEstimate, sample: Sample) -> dict[str, float | None]:
+    """What the estimate is worth against the sample's label; values in the order of LEARNER_SCORES."""
+    label, area = _present(sample.label), float(np.count_nonzero(_present(sample.condition).mask))
+    error = float(pa_mpjpe_mm(estimate.joints_cam, label.joints_cam[:NUM_JOINTS]))
+    similar = _number(oks(estimate.coco_keypoints, label.coco_keypoints, area))
+    return dict(zip(LEARNER_SCORES, (similar, error, error), strict=True))
+
+
+def _present(part: Part | None) -> Part:
+    """A part that `score` has made sure of."""
+    assert part is not None
+    return part
 
 
 def _number(value: float | np.ndarray) -> float | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from posedreamer.estimators.keypoints import KeypointDetector
+from posedreamer.estimators.mesh import MeshEstimate
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.metrics.oks import oks
 from posedreamer.sample import Picture, Sample, Verdict
@@ -66,3 +67,52 @@ def test_a_bad_sample_stops_only_itself(stage: MiningStage, sample: Sample) -> N
     assert results[1].verdict == Verdict("failed", "no_image: nothing to score")
     assert results[2] is rejected
     assert results[3].is_pending and results[3].scores["oks"] > 0.9
+
+
+class Foreseer:
+    """A learner that knows the answers, a given number of metres and pixels beside them; it counts its questions."""
+
+    identity = "foreseer"
+
+    def __init__(self, labels, metres: float = 0.0, pixels: float = 0.0) -> None:
+        self.labels, self.metres, self.pixels, self.asked, self.is_set_up = labels, metres, pixels, [], False
+
+    def setup(self):
+        self.is_set_up = True
+        return self
+
+    def estimate(self, pictures, bboxes, Ks):
+        self.asked.append(len(pictures))
+        found = []
+        for label, bbox, K in zip(self.labels, bboxes, Ks, strict=True):
+            assert np.array_equal(bbox, label.bbox) and np.array_equal(K, label.K)
+            joints = label.joints_cam[:22].astype(np.float64).copy()
+            joints[21] += [self.metres, 0.0, 0.0]
+            found.append(MeshEstimate(joints, label.coco_keypoints[:, :2].astype(np.float64) + self.pixels, None))
+        return found
+
+
+def test_the_learner_is_asked_once_about_all_pictures_that_can_be_scored(sample: Sample) -> None:
+    learner = Foreseer([sample.label] * 2)
+    stage = MiningStage(threads=1, learner=learner)
+    stage.setup()
+    bare, rejected = replace(sample, image=None), replace(sample, verdict=Verdict("rejected", "truncated"))
+    found = stage([sample, bare, rejected, sample])
+    assert learner.is_set_up and learner.asked == [2]
+    for scored in (found[0], found[3]):
+        assert scored.scores["learner_oks"] == pytest.approx(1.0)
+        assert scored.scores["learner_pa_mpjpe_mm"] == pytest.approx(0.0, abs=1e-3)
+        assert scored.scores["difficulty"] == scored.scores["learner_pa_mpjpe_mm"]
+    assert "difficulty" not in found[1].scores and found[2] is rejected
+
+
+def test_a_learner_that_is_off_is_told_so_and_one_that_moves_the_person_is_not(sample: Sample) -> None:
+    label = sample.label
+    near, far = (
+        MiningStage(threads=1, learner=Foreseer([label], metres, 30.0)).ask_learner([sample])[0]
+        for metres in (0.05, 0.5)
+    )
+    assert 0 < near["difficulty"] < far["difficulty"] < 1000 * 0.5
+    assert near["learner_oks"] == far["learner_oks"] < 0.5
+    moved = Foreseer([replace(label, joints_cam=label.joints_cam + 3.0)])
+    assert MiningStage(threads=1, learner=moved).ask_learner([sample])[0]["difficulty"] == pytest.approx(0, abs=1e-3)

@@ -37,7 +37,7 @@ def main(
     settings = read_yaml(ObserverConfig, config, override)
 
     people = open_dataset(data, settings.pictures)
-    renders = Renders(people.images, people.xyz, number_attributes(people.attributes))
+    renders = Renders(people.images, people.xyz, number_attributes(people.attributes), people.coco_keypoints)
 
     torch.manual_seed(seed_for(settings.seed, STAGE, "weights"))
     net = prepared(ObserverNet(), settings.device)

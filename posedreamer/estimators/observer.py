@@ -1,8 +1,9 @@
-"""The observer: where the body is in a picture, and what the person wears, told by a small network trained on renders.
+"""The observer: where the body and its keypoints are in a picture, and what the person wears, told by a small network trained on renders.
 
 It knows nothing but the picture. Silhouettes are those of the record: the body without clothes, as far as a picture shows it. The
 network was trained on renders whose people were also set before other pictures' backgrounds, so that it answers for the
-person and not for the place (training/observing.py). What it says of photographs is untested.
+person and not for the place (training/observing.py). What it says of photographs is untested. Its keypoints are a second
+opinion: the judge that generators are aligned with is another network, trained on photographs.
 """
 
 from collections.abc import Sequence
@@ -17,19 +18,28 @@ from jaxtyping import Float, Float32, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from posedreamer.estimators.keypoints import Detection
+from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.rendering.attributes import VALUES
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "observer" / "observer.safetensors"
 INPUT_SIZE = 256
 WIDTHS = (16, 40, 72, 96, 96)  # channels at a half, a quarter, ... of INPUT_SIZE
 POOL_LEVEL = 2  # attributes are read from the decoder's map at an eighth of INPUT_SIZE
+POINT_LEVEL = 1  # keypoints from that at a quarter
+POINT_STRIDE = 2 ** (POINT_LEVEL + 1)  # pixels of a keypoint's cell
+WINDOW = 5  # cells across, around the likeliest one, that a keypoint is the centre of
 
 
 class Observation(NamedTuple):
-    """body: probability that a pixel shows the body, at the picture's size. attributes: name -> value -> probability."""
+    """body: probability that a pixel shows the body, at the picture's size. attributes: name -> value -> probability.
+
+    keypoints: COCO's, in the picture's pixels; None if the weights know none.
+    """
 
     body: Float32[np.ndarray, "h w"]
     attributes: dict[str, dict[str, float]]
+    keypoints: Detection | None
 
     def value(self, name: str) -> str:
         """The most probable value of an attribute."""
@@ -50,10 +60,20 @@ class Block(nn.Module):
         return x + self.conv(F.silu(self.norm(x)))
 
 
-class ObserverNet(nn.Module):
-    """A U-Net for the silhouette; each attribute attends to the places of one of its maps that tell it."""
+class Seen(NamedTuple):
+    """Logits: of the silhouette, of each attribute in the order of VALUES, of each keypoint's cell (without `knows_points` None)."""
 
-    def __init__(self) -> None:
+    body: Float[Tensor, "batch 1 h w"]
+    answers: list[Float[Tensor, "batch _values"]]
+    points: Float[Tensor, "batch 17 h4 w4"] | None
+
+
+class ObserverNet(nn.Module):
+    """A U-Net for the silhouette; each attribute attends to the places of one of its maps that tell it; each keypoint is one
+    cell of a finer map.
+    """
+
+    def __init__(self, knows_points: bool = True) -> None:
         super().__init__()
         self.down = nn.ModuleList(Block(c_in, c, 2) for c_in, c in zip((3, *WIDTHS), WIDTHS, strict=False))
         self.up = nn.ModuleList(
@@ -62,12 +82,11 @@ class ObserverNet(nn.Module):
         self.mask = nn.Conv2d(WIDTHS[0], 4, 3, 1, 1)  # a 2 x 2 square of pixels for each cell
         self.look = nn.Conv2d(WIDTHS[POOL_LEVEL], len(VALUES), 1)
         self.heads = nn.ModuleList(nn.Linear(WIDTHS[POOL_LEVEL], len(values)) for values in VALUES.values())
+        self.points = nn.Conv2d(WIDTHS[POINT_LEVEL], len(COCO_KEYPOINTS), 1) if knows_points else None
 
-    def forward(
-        self, pictures: Float[Tensor, "batch 3 h w"]
-    ) -> tuple[Float[Tensor, "batch 1 h w"], list[Float[Tensor, "batch _values"]]]:
-        """pictures: in [-1, 1], INPUT_SIZE square. Logits of the silhouette, and of each attribute in the order of VALUES."""
-        maps, x = [], pictures
+    def forward(self, pictures: Float[Tensor, "batch 3 h w"]) -> Seen:
+        """pictures: in [-1, 1], INPUT_SIZE square."""
+        maps, x, points = [], pictures, None
         for block in self.down:
             x = block(x)
             maps.append(x)
@@ -78,9 +97,29 @@ class ObserverNet(nn.Module):
             if level == POOL_LEVEL:
                 attention = self.look(x).flatten(2).softmax(dim=2)
                 pooled = torch.einsum("bap,bcp->bac", attention, x.flatten(2))
+            if level == POINT_LEVEL and self.points is not None:
+                points = self.points(x)
         assert pooled is not None
         answers = [head(pooled[:, place]) for place, head in enumerate(self.heads)]
-        return F.pixel_shuffle(self.mask(x), 2), answers
+        return Seen(F.pixel_shuffle(self.mask(x), 2), answers, points)
+
+
+def locate(points: Float[Tensor, "batch 17 h4 w4"]) -> tuple[Float[Tensor, "batch 17 2"], Float[Tensor, "batch 17"]]:
+    """Keypoints in pixels of the network's input, and the probability that each lies in its window.
+
+    The centre of the probability around the likeliest cell: finer than a cell, and not drawn towards a second candidate.
+    """
+    batch, joints, height, width = points.shape
+    shares = points.flatten(2).softmax(dim=2).view(batch, joints, height, width)
+    best = shares.flatten(2).argmax(dim=2)
+    rows, columns = torch.arange(height, device=points.device), torch.arange(width, device=points.device)
+    near_row = (rows - (best // width)[..., None]).abs() <= WINDOW // 2
+    near_column = (columns - (best % width)[..., None]).abs() <= WINDOW // 2
+    inside = shares * near_row[..., :, None] * near_column[..., None, :]
+    total = inside.sum(dim=(2, 3))
+    u = (inside.sum(dim=2) * (columns + 0.5)).sum(dim=2) / total
+    v = (inside.sum(dim=3) * (rows + 0.5)).sum(dim=2) / total
+    return POINT_STRIDE * torch.stack([u, v], dim=2), total
 
 
 class Observer:
@@ -92,8 +131,9 @@ class Observer:
 
     def setup(self, weights: Path = WEIGHTS) -> "Observer":
         torch.set_num_threads(self.threads)
-        network = ObserverNet()
-        network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
+        state = {key: value.float() for key, value in load_file(weights).items()}
+        network = ObserverNet(knows_points="points.weight" in state)
+        network.load_state_dict(state)
         self.network = network.eval().requires_grad_(False)
         return self
 
@@ -104,16 +144,22 @@ class Observer:
         found = []
         for first in range(0, len(pictures), batch_size):
             batch = pictures[first : first + batch_size]
-            logits, answers = self.network(torch.cat([to_input(picture) for picture in batch]))
-            bodies = logits.sigmoid()[:, 0].numpy()
-            shares = [answer.softmax(dim=1).tolist() for answer in answers]
+            seen: Seen = self.network(torch.cat([to_input(picture) for picture in batch]))
+            bodies = seen.body.sigmoid()[:, 0].numpy()
+            shares = [answer.softmax(dim=1).tolist() for answer in seen.answers]
+            located = None if seen.points is None else [values.numpy() for values in locate(seen.points)]
             for place, picture in enumerate(batch):
                 size = (picture.shape[1], picture.shape[0])
                 told = {
                     name: dict(zip(values, share[place], strict=True))
                     for (name, values), share in zip(VALUES.items(), shares, strict=True)
                 }
-                found.append(Observation(cv2.resize(bodies[place], size, interpolation=cv2.INTER_LINEAR), told))
+                body = cv2.resize(bodies[place], size, interpolation=cv2.INTER_LINEAR)
+                keypoints = None
+                if located is not None:
+                    scale = np.array(size) / INPUT_SIZE
+                    keypoints = Detection(located[0][place] * scale, located[1][place])
+                found.append(Observation(body, told, keypoints))
         return found
 
 

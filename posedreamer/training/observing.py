@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from posedreamer.estimators.observer import POINT_STRIDE, Seen
+from posedreamer.geometry.skeletons import COCO_KEYPOINTS, mirror_permutation
 from posedreamer.rendering.attributes import VALUES, complete
 from posedreamer.strict import Positive, PositiveFloat, Share, Strict
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
@@ -20,11 +22,14 @@ from posedreamer.training.loop_config import LoopConfig
 from posedreamer.training.nano_autoencoder import body_mask, to_condition, to_signed
 
 STAGE = "observer"
+SPREAD = 1.0  # cells: standard deviation of the Gaussian around a keypoint
 MARGIN = 15  # pixels round the body that go with it to another background: clothes and hair
 
 
 class ObserverConfig(Strict):
-    """moved: share of pictures whose background is another one's. attributes_weight: of their loss over the silhouette's."""
+    """moved: share of pictures whose background is another one's. attributes_weight, points_weight: of their losses over the
+    silhouette's.
+    """
 
     seed: int = 0
     pictures: Positive | None = None
@@ -33,15 +38,19 @@ class ObserverConfig(Strict):
     precision: str = "bfloat16"
     moved: Share = 0.3
     attributes_weight: PositiveFloat = 0.3
+    points_weight: PositiveFloat = 0.1
     loop: LoopConfig
 
 
 class Renders(NamedTuple):
-    """Pictures, the xyz maps of their bodies, and the number of each attribute's value (columns as in VALUES)."""
+    """Pictures, the xyz maps of their bodies, the number of each attribute's value (columns as in VALUES), and COCO's keypoints
+    (x, y in pixels; v above 0 inside the picture).
+    """
 
     images: UInt8[np.ndarray, "count h w 3"]
     conditions: UInt8[np.ndarray, "count h w 3"]
     answers: Int64[Tensor, "count attributes"]
+    keypoints: Float[np.ndarray, "count 17 3"]
 
 
 def number_attributes(attributes: Sequence[Mapping[str, str]]) -> Int64[Tensor, "count attributes"]:
@@ -51,7 +60,7 @@ def number_attributes(attributes: Sequence[Mapping[str, str]]) -> Int64[Tensor, 
 
 
 def observer_loss(renders: Renders, config: ObserverConfig, precision: torch.dtype) -> LossAt:
-    """Cross-entropy and overlap (Dice) of the silhouette, cross-entropy of the attributes."""
+    """Cross-entropy and overlap (Dice) of the silhouette, cross-entropy of the attributes and of the keypoints' cells."""
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device, size = device_of(modules), config.loop.batch_size
@@ -61,14 +70,22 @@ def observer_loss(renders: Renders, config: ObserverConfig, precision: torch.dty
         pictures, body = to_signed(renders.images[rows]), body_mask(to_condition(renders.conditions[rows])).float()
         pictures = before_another(pictures, body, draws[:, 0] < config.moved)
         pictures = photographed_worse(pictures, draws[:, 1:6], noise)
-        mirrored = (draws[:, 6] < 0.5)[:, None, None, None]
+        turned = draws[:, 6] < 0.5
+        mirrored = turned[:, None, None, None]
         pictures, body = (torch.where(mirrored, maps.flip(3), maps).to(device) for maps in (pictures, body))
+        keypoints = mirrored_keypoints(torch.from_numpy(renders.keypoints[rows]), turned, pictures.shape[3]).to(device)
         with autocast(modules, precision):
-            logits, answers = modules["net"](pictures.contiguous(memory_format=torch.channels_last))
+            seen: Seen = modules["net"](pictures.contiguous(memory_format=torch.channels_last))
         told = [
-            F.cross_entropy(answer.float(), renders.answers[rows, k].to(device)) for k, answer in enumerate(answers)
+            F.cross_entropy(answer.float(), renders.answers[rows, k].to(device))
+            for k, answer in enumerate(seen.answers)
         ]
-        return silhouette_loss(logits.float(), body) + config.attributes_weight * torch.stack(told).mean()
+        assert seen.points is not None
+        return (
+            silhouette_loss(seen.body.float(), body)
+            + config.attributes_weight * torch.stack(told).mean()
+            + config.points_weight * points_loss(seen.points.float(), keypoints)
+        )
 
     return loss_at
 
@@ -79,6 +96,30 @@ def silhouette_loss(logits: Float[Tensor, "batch 1 h w"], body: Float[Tensor, "b
     both, sum_ = (shown * body).sum(dim=(1, 2, 3)), (shown + body).sum(dim=(1, 2, 3))
     dice = 1.0 - (2.0 * both + 1.0) / (sum_ + 1.0)
     return F.binary_cross_entropy_with_logits(logits, body) + dice.mean()
+
+
+def points_loss(points: Float[Tensor, "batch 17 h4 w4"], keypoints: Float[Tensor, "batch 17 3"]) -> Float[Tensor, ""]:
+    """Cross-entropy of each keypoint's cell with a Gaussian around where it is; what lies outside the picture is not asked for."""
+    height, width = points.shape[2:]
+    cells = keypoints[..., :2] / POINT_STRIDE
+    rows = torch.arange(height, device=points.device) + 0.5
+    columns = torch.arange(width, device=points.device) + 0.5
+    across = (-((columns - cells[..., 0:1]) ** 2) / (2 * SPREAD**2)).exp()
+    down = (-((rows - cells[..., 1:2]) ** 2) / (2 * SPREAD**2)).exp()
+    wanted = (down[..., :, None] * across[..., None, :]).flatten(2)
+    inside = (keypoints[..., 2] > 0).float()
+    wanted = wanted / wanted.sum(dim=2, keepdim=True).clamp(min=1e-6)
+    errors = -(wanted * points.flatten(2).log_softmax(dim=2)).sum(dim=2)
+    return (errors * inside).sum() / inside.sum().clamp(min=1.0)
+
+
+def mirrored_keypoints(
+    keypoints: Float[Tensor, "batch 17 3"], turned: Bool[Tensor, " batch"], width: int
+) -> Float[Tensor, "batch 17 3"]:
+    """The keypoints of the chosen pictures in a mirror: left and right change places and names."""
+    there = keypoints[:, torch.from_numpy(mirror_permutation(COCO_KEYPOINTS))]
+    there = torch.cat([width - there[..., :1], there[..., 1:]], dim=2)
+    return torch.where(turned[:, None, None], there, keypoints)
 
 
 def before_another(

@@ -35,8 +35,25 @@ def test_neighbours_in_a_batch_change_nothing(observer):
     together = observer.observe(three)
     alone = [observer.observe([picture])[0] for picture in three]
     for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.keypoints.keypoints, other.keypoints.keypoints, atol=0.5)
         np.testing.assert_allclose(one.body, other.body, atol=1e-5)
         assert one.attributes["top"] == pytest.approx(other.attributes["top"], abs=1e-5)
+
+
+def test_keypoints_are_in_the_picture_s_pixels(observer):
+    """Twice as large a picture has them twice as far away."""
+    (picture,) = pictures(1, INPUT_SIZE, INPUT_SIZE)
+    large = picture.repeat(2, axis=0).repeat(2, axis=1)
+    one, other = (seen.keypoints for seen in observer.observe([picture, large]))
+    np.testing.assert_allclose(2 * one.keypoints, other.keypoints, atol=1e-3)
+    assert one.keypoints.min() >= 0 and one.keypoints.max() <= INPUT_SIZE
+    assert 0 <= one.confidence.min() and one.confidence.max() <= 1
+
+
+def test_weights_without_keypoints_say_none(tmp_path):
+    path = tmp_path / "observer.safetensors"
+    save_file(ObserverNet(knows_points=False).state_dict(), path)
+    assert Observer().setup(path).observe(pictures(1))[0].keypoints is None
 
 
 def test_black_is_minus_one_and_white_is_one():

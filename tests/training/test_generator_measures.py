@@ -45,7 +45,7 @@ def people():
 
 def observe(mask, said):
     shares = {name: {v: float(v == said[name]) for v in values} for name, values in VALUES.items()}
-    return Observation(mask.astype(np.float32), shares)
+    return Observation(mask.astype(np.float32), shares, None)
 
 
 def measured(people, shift, cut, said):

@@ -1,6 +1,6 @@
 """The curriculum: after a round, which poses the next one should see more of.
 
-A model of the round's scores (generatability.py) predicts the OKS of many candidate poses. Chosen are the hard ones, those
+A model of the round's scores (score_model.py) predicts the OKS of many candidate poses. Chosen are the hard ones, those
 of lowest prediction, but above a floor: under it the generator is expected to fail whatever it is given, and such poses
 would fill the next round with rejects. How much of the next round comes from here, and how much is drawn as before, is the
 sampling stage's mixture.
@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from posedreamer.bodies.vector import VECTOR_FIELDS
 from posedreamer.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from posedreamer.sample import PARAMETER_SHAPES
-from posedreamer.stages.mining.generatability import Fit, fit_generatability, why_not
+from posedreamer.stages.mining.score_model import Fit, fit_generatability, why_not
 
 # What a candidate brings; betas and transl come with the viewpoint.
 POSE_FIELDS = tuple(name for name in PARAMETER_SHAPES if name not in ("betas", "transl"))

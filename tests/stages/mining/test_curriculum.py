@@ -17,7 +17,7 @@ from posedreamer.stages.mining.curriculum import (
     predict_over_views,
     vectors_of,
 )
-from posedreamer.stages.mining.generatability import Fit
+from posedreamer.stages.mining.score_model import Fit
 
 WANTED = {"chosen": 30, "floor": 0.3}
 
@@ -130,7 +130,7 @@ def test_candidates_are_seen_from_the_rows_viewpoints() -> None:
             asked.append(vectors)
             return vectors[:, 63]
 
-    fit = Recorder(None, 0, 0, 0.0, 0.0, 0.0, {})
+    fit = Recorder(None, "rotvec", (0.0, 1.0), 0, 0, 0.0, 0.0, 0.0, (), {})
     mean = predict_over_views(fit, candidates, rows, np.array([4, 1]))
     np.testing.assert_allclose(mean, (asked[0][:, 63] + asked[1][:, 63]) / 2)
     turned = compose_rotvec(rotmat_to_rotvec(rows.T_cam_from_world[4, :3, :3]), candidates.arrays["global_orient"][2])

@@ -5,7 +5,14 @@ import pytest
 
 from posedreamer.bodies.vector import VECTOR_FIELDS
 from posedreamer.sample import PARAMETER_SHAPES
-from posedreamer.stages.mining.generatability import MIN_ROWS, column_groups, fit_generatability, why_not
+from posedreamer.stages.mining.score_model import (
+    MIN_ROWS,
+    as_features,
+    column_groups,
+    fit_difficulty,
+    fit_generatability,
+    why_not,
+)
 
 
 def rows(count: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +68,37 @@ def test_groups_follow_the_vector() -> None:
         assert set(groups[starts[name] : starts[name] + sizes[name]]) == {group}
     assert groups[:9] == ["legs"] * 6 + ["spine"] * 3
     assert len(groups) == 182
+
+
+def test_six_numbers_say_the_same_of_a_rotation_and_of_one_turned_once_more() -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 182))
+    turned = vectors.copy()
+    knee = turned[:, 9:12]
+    knee *= 1 - 2 * np.pi / np.linalg.norm(knee, axis=1, keepdims=True)
+    assert np.abs(as_features(turned, "rotvec") - vectors).max() > 3
+    np.testing.assert_allclose(as_features(turned, "rot6d"), as_features(vectors, "rot6d"), atol=1e-12)
+    six = as_features(vectors, "rot6d")
+    assert six.shape[1] == len(column_groups("rot6d")) == 2 * (63 + 3 + 90 + 3) + 10 + 3 + 10
+    np.testing.assert_array_equal(six[:, [name == "shape" for name in column_groups("rot6d")]], vectors[:, 66:76])
+    np.testing.assert_array_equal(six[:, -10:], vectors[:, -10:])
+
+
+def test_a_law_of_directions_is_learnt_on_six_numbers() -> None:
+    """A limb's direction, whichever way round the turn is written: rotation vectors jump where it does not."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(600, 182))
+    vectors[:, 9:12] *= 3.0
+    target = as_features(vectors, "rot6d")[:, 18]
+    fit = fit_difficulty(vectors, target + 1.0, np.random.default_rng(1), threads=1)
+    assert fit.features == "rot6d" and fit.rank_correlation > 0.9
+
+
+def test_difficulty_is_in_millimetres_and_calibrated() -> None:
+    vectors, target = rows(600, noise=0.02)
+    fit = fit_difficulty(vectors, 300.0 * target, np.random.default_rng(1), threads=1)
+    assert fit.predict(vectors).max() > 1.0
+    predicted, observed = np.array(fit.calibration).T
+    assert len(predicted) == 10 and (np.diff(predicted) > 0).all() and (np.diff(observed) > 0).all()
+    np.testing.assert_allclose(predicted, observed, atol=15.0)
+    with pytest.raises(ValueError, match=r"same difficulty \(3.000\)"):
+        fit_difficulty(vectors, np.full(600, 3.0), np.random.default_rng(1), threads=1)

@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.catalog import load_body
+from posedreamer.bodies.posing import body_joints
 from posedreamer.config import Config
 from posedreamer.sample import PARAMETER_SHAPES
 from posedreamer.seeds import generator_for
@@ -22,7 +25,7 @@ from posedreamer.storage.files import join, list_files, write_file
 from posedreamer.storage.index import SCORE_PREFIX, read_index, table_to_parquet
 
 log = logging.getLogger(__name__)
-OKS_COLUMN = f"{SCORE_PREFIX}oks"
+OKS_COLUMN, DIFFICULTY_COLUMN = f"{SCORE_PREFIX}oks", f"{SCORE_PREFIX}difficulty"
 
 
 def hand_over(config: Config, run_dir: str, round_index: int, source: PoseSource) -> str | None:
@@ -37,7 +40,7 @@ def hand_over(config: Config, run_dir: str, round_index: int, source: PoseSource
         settings = config.mining.curriculum
         curriculum = plan_curriculum(
             read_scored_rows(run_dir, round_index),
-            draw_candidates(source, settings.pool, config.seed, name),
+            draw_candidates(source, settings.pool, config.seed, name, load_body(config.body)),
             generator_for(config.seed, name, "curriculum"),
             chosen=settings.chosen,
             floor=settings.floor,
@@ -53,18 +56,23 @@ def hand_over(config: Config, run_dir: str, round_index: int, source: PoseSource
 
 def read_scored_rows(run_dir: str, before_round: int) -> ScoredRows:
     """Labels and scores of all rows of the earlier rounds that have a picture."""
-    table = read_index(run_dir, ["round", OKS_COLUMN, "T_cam_from_world", *PARAMETER_SHAPES])
-    if OKS_COLUMN not in table.column_names:
-        table = table.append_column(OKS_COLUMN, pa.nulls(len(table), pa.float64()))
+    scores = (OKS_COLUMN, DIFFICULTY_COLUMN)
+    table = read_index(run_dir, ["round", "status", *scores, "T_cam_from_world", *PARAMETER_SHAPES])
+    for column in scores:
+        if column not in table.column_names:
+            table = table.append_column(column, pa.nulls(len(table), pa.float64()))
     table = table.filter((pc.field("round") < before_round) & pc.field("betas").is_valid())
+    is_kept = table["status"].to_numpy(zero_copy_only=False) == "kept"
+    difficulty = table[DIFFICULTY_COLUMN].cast(pa.float64()).to_numpy().astype(np.float64)
     return ScoredRows(
         arrays={name: _column(table, name).reshape(-1, *shape) for name, shape in PARAMETER_SHAPES.items()},
         T_cam_from_world=_column(table, "T_cam_from_world").reshape(-1, 4, 4),
         oks=table[OKS_COLUMN].to_numpy().astype(np.float64),
+        difficulty=np.where(is_kept, difficulty, np.nan),
     )
 
 
-def draw_candidates(source: PoseSource, pool: int, run_seed: int, name: str) -> CandidatePoses:
+def draw_candidates(source: PoseSource, pool: int, run_seed: int, name: str, body: BodyModel) -> CandidatePoses:
     """A pool of poses; one that the source cannot draw is left out (its reason is logged)."""
     draws: list[PoseDraw] = []
     for index in range(pool):
@@ -74,8 +82,10 @@ def draw_candidates(source: PoseSource, pool: int, run_seed: int, name: str) -> 
             log.info("%s: candidate %d: %s", name, index, error)
     if not draws:
         raise ValueError(f"{name}: none of {pool} candidate poses could be drawn")
+    arrays = {field: np.stack([getattr(draw, field) for draw in draws]) for field in POSE_FIELDS}
     return CandidatePoses(
-        arrays={field: np.stack([getattr(draw, field) for draw in draws]) for field in POSE_FIELDS},
+        arrays=arrays,
+        joints=body_joints(body, arrays["body_pose"]),
         families=[draw.tags[0] for draw in draws],
         tags=[draw.tags for draw in draws],
         sources=[draw.source for draw in draws],

@@ -1,10 +1,14 @@
 """Between rounds: what is handed over follows from the earlier rounds' index alone, is written once, and is drawn again."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from posedreamer import curriculum
+from posedreamer.bodies.catalog import load_body
 from posedreamer.config import Config
 from posedreamer.curriculum import draw_candidates, hand_over, read_scored_rows
 from posedreamer.sample import PARAMETER_SHAPES, BodyParameters, Label, Sample, Verdict, make_key
@@ -12,6 +16,7 @@ from posedreamer.seeds import generator_for
 from posedreamer.stages.mining.curriculum import POSE_FIELDS
 from posedreamer.stages.sampling.curriculum_source import CurriculumSource
 from posedreamer.stages.sampling.sources import PoseDraw
+from posedreamer.storage.index import read_index
 from posedreamer.storage.shard import write_shard
 
 CONFIG = Config.model_validate({"name": "c", "mining": {"curriculum": {"pool": 60, "chosen": 20, "floor": 0.1}}})
@@ -48,7 +53,8 @@ def scored_sample(shard: int, place: int, round_index: int) -> Sample:
     )
     verdict = Verdict("rejected", "oks_low")
     key = make_key(CONFIG.hash, round_index, shard, place)
-    return Sample(key, 0, label, scores={"oks": 0.9 - 0.3 * float(bend)}, verdict=verdict)
+    scores = {"oks": 0.9 - 0.3 * float(bend), "difficulty": 90.0 if place % 8 else None}
+    return Sample(key, 0, label, scores=scores, verdict=verdict)
 
 
 @pytest.fixture
@@ -69,6 +75,18 @@ def run_dir(tmp_path: Path) -> Path:
 def test_only_earlier_rounds_are_read(run_dir: Path) -> None:
     assert len(read_scored_rows(str(run_dir), 1).oks) == 80
     assert len(read_scored_rows(str(run_dir), 2).oks) == 120
+
+
+def test_difficulty_counts_on_kept_rows_alone(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_kept(*given: Any) -> pa.Table:
+        table = read_index(*given)
+        verdicts = ["rejected" if row % 4 else "kept" for row in range(len(table))]
+        return table.set_column(table.column_names.index("status"), "status", pa.array(verdicts))
+
+    assert np.isnan(read_scored_rows(str(run_dir), 1).difficulty).all()
+    monkeypatch.setattr(curriculum, "read_index", with_kept)
+    known = np.isfinite(read_scored_rows(str(run_dir), 1).difficulty)
+    np.testing.assert_array_equal(np.flatnonzero(known), [row for row in range(80) if row % 8 == 4])
 
 
 def test_the_same_files_whenever_it_is_asked(run_dir: Path) -> None:
@@ -94,7 +112,7 @@ def test_the_next_round_draws_the_hard_poses_in_the_world_frame(run_dir: Path) -
     assert path is not None
     source = CurriculumSource(path)
     drawn = [source.draw(generator_for(0, str(index), "draw")) for index in range(50)]
-    pool = draw_candidates(RandomSource(), 60, 0, "round-01").arrays["body_pose"][:, 3, 0]
+    pool = draw_candidates(RandomSource(), 60, 0, "round-01", load_body()).arrays["body_pose"][:, 3, 0]
     bends = [draw.body_pose[3, 0] for draw in drawn]
     assert np.mean(bends) > np.mean(pool) + 0.2  # the model was taught that bent knees score low
     assert {draw.source for draw in drawn} == {"curriculum"} and all(draw.tags == ("sport", "squat") for draw in drawn)

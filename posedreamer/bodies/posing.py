@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
-from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.body import BodyModel, forward_kinematics
 from posedreamer.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from posedreamer.sample import PARAMETER_SHAPES, BodyParameters
 
@@ -38,6 +38,16 @@ def pose_bodies(body: BodyModel, parameters: Sequence[BodyParameters]) -> list[P
         output = body(**batch)
     arrays = (part.contiguous().numpy() for part in output)
     return [PosedBody(*parts) for parts in zip(*arrays, strict=True)]
+
+
+def body_joints(body: BodyModel, body_pose: Float[np.ndarray, "batch 21 3"]) -> Float32[np.ndarray, "batch 22 3"]:
+    """The body's joints in these poses, from the root joint and in its frame, metres; of the mean shape."""
+    rotvecs = np.concatenate([np.zeros((len(body_pose), 1, 3)), body_pose], axis=1)
+    rotmats = torch.from_numpy(rotvec_to_rotmat(rotvecs).astype(np.float32))
+    with torch.no_grad():
+        rest = body.joint_template.expand(len(body_pose), -1, -1)
+        _, joints = forward_kinematics(body.relaxed_rotmats(rotmats), rest)
+    return (joints[:, :22] - joints[:, :1]).numpy()
 
 
 def rest_parameters() -> BodyParameters:

@@ -7,6 +7,7 @@ import pytest
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.bodies.posing import (
+    body_joints,
     parameters_from_arrays,
     pose_bodies,
     pose_body,
@@ -61,3 +62,10 @@ def test_parameters_are_checked_by_name():
         parameters_from_arrays(arrays | {"body_pose": np.zeros(63)})
     with pytest.raises(ValueError, match="transl must be finite"):
         parameters_from_arrays(arrays | {"transl": np.array([0.0, np.nan, 0.0])})
+
+
+def test_body_joints_are_those_of_the_whole_model_from_the_root() -> None:
+    body, poses = load_body(), np.random.default_rng(3).normal(0, 0.4, (3, 21, 3)).astype(np.float32)
+    for found, pose in zip(body_joints(body, poses), poses, strict=True):
+        posed = pose_body(body, replace(rest_parameters(), body_pose=pose))
+        np.testing.assert_allclose(found, posed.joints[:22] - posed.joints[0], atol=1e-5)

@@ -1,21 +1,24 @@
 """The curriculum: after a round, which poses the next one should see more of.
 
-A model of the round's scores (score_model.py) predicts the OKS of many candidate poses. Chosen are the hard ones, those
-of lowest prediction, but above a floor: under it the generator is expected to fail whatever it is given, and such poses
-would fill the next round with rejects. How much of the next round comes from here, and how much is drawn as before, is the
-sampling stage's mixture.
+A model of the round's scores (score_model.py) predicts the OKS of many candidate poses. Chosen are the hard ones, but above a
+floor of predicted OKS: under it the generator is expected to fail whatever it is given, and such poses would fill the next
+round with rejects. How much of the next round comes from here, and how much is drawn as before, is the sampling stage's
+mixture.
+
+Hard for whom is the target. `generation`: for the generator, poses of lowest predicted OKS; that is what PoseDreamer's released
+code mines. `hmr`: for a learner, poses of highest predicted difficulty, fitted on kept rows alone, whose pictures show their
+labels; that is what its text says. Of the hardest, those are taken that lie far from one another, so that a round is not
+one pose.
 
 Frames. The papers' vector holds global_orient and transl in the camera frame, and the model is fitted on just that. A
 candidate has no camera yet: it is a pose in the world, and its viewpoint and shape are drawn later. So the model is asked
 about each candidate under several viewpoints of the round (camera rotation, transl and betas of one and the same row), and
 the mean answer is what the pose can expect. Seeing only the pose would lose what the viewpoint explains of the scores.
-
-A learner's error (`difficulty`) will be a second reason to choose a pose; until there is a learner, OKS is the only one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,20 +27,26 @@ from jaxtyping import Float, Int
 from posedreamer.bodies.vector import VECTOR_FIELDS
 from posedreamer.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from posedreamer.sample import PARAMETER_SHAPES
-from posedreamer.stages.mining.score_model import Fit, fit_generatability, why_not
+from posedreamer.stages.mining.choosing import Choice, choose
+from posedreamer.stages.mining.score_model import Fit, fit_difficulty, fit_generatability, why_not
 
 # What a candidate brings; betas and transl come with the viewpoint.
 POSE_FIELDS = tuple(name for name in PARAMETER_SHAPES if name not in ("betas", "transl"))
 QUANTILES = 201  # points of a distribution in the report
 
+Target = Literal["generation", "hmr"]
+
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Rows of the index: PARAMETER_SHAPES by name in the camera frame, cameras, and oks of the pictures (nan: not scored)."""
+    """Rows of the index: PARAMETER_SHAPES by name in the camera frame, cameras, oks of the pictures (nan: not scored), and the
+    difficulty of the kept ones (nan: rejected, or no learner), millimetres.
+    """
 
     arrays: Mapping[str, np.ndarray]
     T_cam_from_world: Float[np.ndarray, "n 4 4"]
     oks: Float[np.ndarray, " n"]
+    difficulty: Float[np.ndarray, " n"]
 
     def __post_init__(self) -> None:
         _check_arrays("scored rows", self.arrays, tuple(PARAMETER_SHAPES), len(self.oks))
@@ -45,9 +54,13 @@ class ScoredRows:
 
 @dataclass(frozen=True)
 class CandidatePoses:
-    """A pool of poses: POSE_FIELDS by name, global_orient in the WORLD frame; family, tags and source of each."""
+    """A pool of poses: POSE_FIELDS by name, global_orient in the WORLD frame; family, tags and source of each.
+
+    joints: of the mean shape in that pose, in the body's own frame from its root, metres: what poses are compared by.
+    """
 
     arrays: Mapping[str, np.ndarray]
+    joints: Float[np.ndarray, "n joints 3"]
     families: Sequence[str]
     tags: Sequence[Sequence[str]]
     sources: Sequence[str]
@@ -88,19 +101,12 @@ class Curriculum(NamedTuple):
     report: dict[str, Any]
 
 
-class Choice(NamedTuple):
-    """Indices of the chosen candidates, hardest first; the floor in force, and how many candidates fell under it."""
-
-    chosen: Int[np.ndarray, " chosen"]
-    floor: float
-    num_under_floor: int
-
-
 def plan_curriculum(
     rows: ScoredRows,
     candidates: CandidatePoses,
     rng: np.random.Generator,
     *,
+    target: Target = "generation",
     chosen: int,
     floor: float,
     floor_quantile: float = 0.05,
@@ -110,25 +116,42 @@ def plan_curriculum(
 ) -> Curriculum:
     """What the next round should see more of, and why.
 
-    chosen: how many poses are wanted. floor: least predicted oks; where the pool's `floor_quantile` is higher, that counts
-    (predictions shrink towards the mean, so an absolute floor alone seldom bites). family_share: no family gets more of
-    the choice while others have poses above the floor. views: viewpoints that a candidate is asked about.
+    target: for whom it should be hard. chosen: how many poses are wanted. floor: least predicted oks; where the pool's
+    `floor_quantile` is higher, that counts (predictions shrink towards the mean, so an absolute floor alone seldom bites).
+    family_share: no family gets more of the choice while others have poses above the floor. views: viewpoints that a
+    candidate is asked about.
     """
     scored = np.flatnonzero(np.isfinite(rows.oks))
-    target = rows.oks[scored].astype(np.float64)
-    wanted = {"chosen": chosen, "floor": floor, "floor_quantile": floor_quantile, "family_share": family_share}
-    report: dict[str, Any] = {"why": "", "rows": len(target), "pool": len(candidates.tags), "asked": wanted}
-    if (reason := why_not(target)) is not None:
-        return Curriculum(None, report | {"why": f"No curriculum: {reason}. The next round is drawn like this one."})
-    fit = fit_generatability(vectors_of(rows.arrays)[scored], target, rng, threads)
-    predicted = predict_over_views(fit, candidates, rows, rng.choice(scored, views))
-    choice = choose(predicted, candidates.families, chosen, floor, floor_quantile, family_share)
-    report |= _figures(fit, predicted, choice, candidates.families)
+    wanted = {"target": target, "chosen": chosen, "floor": floor, "floor_quantile": floor_quantile, "family_share": family_share}  # fmt: skip
+    report: dict[str, Any] = {"why": "", "rows": len(scored), "pool": len(candidates.tags), "asked": wanted}
+
+    def none(why: str) -> Curriculum:
+        return Curriculum(None, report | {"why": f"No curriculum: {why}. The next round is drawn like this one."})
+
+    if (reason := why_not(rows.oks[scored].astype(np.float64))) is not None:
+        return none(reason)
+    vectors = vectors_of(rows.arrays)
+    generatability = fit_generatability(vectors[scored], rows.oks[scored].astype(np.float64), rng, threads)
+    view_rows = rng.choice(scored, views)
+    predicted = {"oks": predict_over_views(generatability, candidates, rows, view_rows)}
+    fits, hardness = {"oks": generatability}, -predicted["oks"]
+    if target == "hmr":
+        known = np.flatnonzero(np.isfinite(rows.difficulty))
+        if (reason := why_not(rows.difficulty[known].astype(np.float64), "difficulty")) is not None:
+            return none(reason)
+        fits["difficulty"] = fit_difficulty(vectors[known], rows.difficulty[known].astype(np.float64), rng, threads)
+        predicted["difficulty"] = hardness = predict_over_views(fits["difficulty"], candidates, rows, view_rows)
+    choice = choose(
+        hardness, predicted["oks"], candidates.families, candidates.joints, wanted=chosen, floor=floor,
+        floor_quantile=floor_quantile, family_share=family_share,
+    )  # fmt: skip
+    report |= _figures(fits, predicted, choice, candidates.families)
     if len(choice.chosen) == 0:
-        why = f"No curriculum: every candidate is predicted under the floor of {choice.floor:.3f}."
-        return Curriculum(None, report | {"why": f"{why} The next round is drawn like this one."})
+        return none(f"every candidate is predicted under the floor of {choice.floor:.3f}")
+    fit = fits["oks" if target == "generation" else "difficulty"]
+    what = "the lowest predicted oks" if target == "generation" else "the highest predicted difficulty"
     report["why"] = (
-        f"{len(choice.chosen)} of {len(predicted)} candidates: the lowest predicted oks above {choice.floor:.3f}, "
+        f"{len(choice.chosen)} of {len(hardness)} candidates: {what}, oks above {choice.floor:.3f}, far from one another, "
         f"from a model of {fit.rows} rows whose rank correlation on unseen rows is {fit.rank_correlation:.2f}"
         + (" (it knows next to nothing: the choice is close to chance)." if fit.rank_correlation < 0.1 else ".")
     )
@@ -149,66 +172,54 @@ def predict_over_views(
     return total / len(view_rows)
 
 
-def choose(
-    predicted: Float[np.ndarray, " pool"],
-    families: Sequence[str],
-    wanted: int,
-    floor: float,
-    floor_quantile: float,
-    family_share: float,
-) -> Choice:
-    """The `wanted` hardest candidates at or above the floor, hardest first; fewer when there are not so many."""
-    effective = max(floor, float(np.quantile(predicted, floor_quantile)))
-    order = np.argsort(predicted, kind="stable")
-    allowed = [int(index) for index in order if predicted[index] >= effective]
-    most, taken, waiting = int(np.ceil(family_share * wanted)), [], []
-    count = dict.fromkeys(families, 0)
-    for index in allowed:
-        if count[families[index]] < most:
-            count[families[index]] += 1
-            taken.append(index)
-        else:
-            waiting.append(index)
-    # Places that no other family can fill go to the crowded ones after all.
-    picked = np.array(sorted((taken + waiting)[:wanted], key=lambda index: (predicted[index], index)), dtype=np.int64)
-    return Choice(picked, effective, int((predicted < effective).sum()))
-
-
-def _table(candidates: CandidatePoses, predicted: np.ndarray, chosen: np.ndarray) -> pa.Table:
+def _table(candidates: CandidatePoses, predicted: Mapping[str, np.ndarray], chosen: np.ndarray) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in POSE_FIELDS:
         values = candidates.arrays[name][chosen].reshape(len(chosen), -1).astype(np.float32)
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    columns["predicted_oks"] = pa.array(predicted[chosen], pa.float64())
+    for name, values in predicted.items():
+        columns[f"predicted_{name}"] = pa.array(values[chosen], pa.float64())
     columns["family"] = pa.array([candidates.families[index] for index in chosen], pa.string())
     columns["tags"] = pa.array([list(candidates.tags[index]) for index in chosen], pa.list_(pa.string()))
     columns["source"] = pa.array([candidates.sources[index] for index in chosen], pa.string())
     return pa.table(columns)
 
 
-def _figures(fit: Fit, predicted: np.ndarray, choice: Choice, families: Sequence[str]) -> dict[str, Any]:
-    """The report's numbers: of the model, of the pool, of the choice."""
+def _figures(
+    fits: Mapping[str, Fit], predicted: Mapping[str, np.ndarray], choice: Choice, families: Sequence[str]
+) -> dict[str, Any]:
+    """The report's numbers: of the models, of the pool, of the choice."""
     of_chosen = [families[index] for index in choice.chosen]
     by_family = [
         {"family": family, "pool": list(families).count(family), "chosen": of_chosen.count(family)}
-        | {"mean_predicted_oks": _round(np.mean(predicted[[name == family for name in families]]))}
+        | {
+            f"mean_predicted_{name}": _round(np.mean(values[[one == family for one in families]]))
+            for name, values in predicted.items()
+        }
         for family in sorted(set(families))
     ]
-    return {
-        "model": {
-            "rmse": _round(fit.rmse),
-            "rmse_of_the_mean": _round(fit.baseline_rmse),
-            "rank_correlation": _round(fit.rank_correlation),
-            "trees": fit.trees,
-        },
+    found: dict[str, Any] = {
         "floor": _round(choice.floor),
         "under_floor": choice.num_under_floor,
         "chosen": len(choice.chosen),
         "by_family": by_family,
-        "importance": [{"part": name, "share_of_gain": _round(share)} for name, share in fit.importance.items()],
-        "predicted_oks_of_pool": _quantiles(predicted),
-        "predicted_oks_of_chosen": _quantiles(predicted[choice.chosen]),
     }
+    for name, fit in fits.items():
+        found[f"model_of_{name}"] = {
+            "rmse": _round(fit.rmse),
+            "rmse_of_the_mean": _round(fit.baseline_rmse),
+            "rank_correlation": _round(fit.rank_correlation),
+            "trees": fit.trees,
+            "columns": fit.features,
+        }
+        found[f"calibration_of_{name}"] = [
+            {"predicted": _round(tenth.predicted), "observed": _round(tenth.observed)} for tenth in fit.calibration
+        ]
+        shares = fit.importance.items()
+        found[f"importance_for_{name}"] = [{"part": part, "share_of_gain": _round(share)} for part, share in shares]
+        found[f"predicted_{name}_of_pool"] = _quantiles(predicted[name])
+        found[f"predicted_{name}_of_chosen"] = _quantiles(predicted[name][choice.chosen])
+    return found
 
 
 def _quantiles(values: np.ndarray) -> list[float]:

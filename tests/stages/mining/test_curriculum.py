@@ -12,7 +12,6 @@ from posedreamer.stages.mining.curriculum import (
     POSE_FIELDS,
     CandidatePoses,
     ScoredRows,
-    choose,
     plan_curriculum,
     predict_over_views,
     vectors_of,
@@ -36,13 +35,14 @@ def scored_rows(count: int = 200, seed: int = 0) -> ScoredRows:
     arrays = random_arrays(rng, count, tuple(PARAMETER_SHAPES))
     cameras = np.tile(np.eye(4), (count, 1, 1))
     cameras[:, :3, :3] = rotvec_to_rotmat(rng.normal(0, 1, (count, 3)))
-    return ScoredRows(arrays, cameras, oks_of(arrays))
+    return ScoredRows(arrays, cameras, oks_of(arrays), np.full(count, np.nan))
 
 
 def candidate_poses(count: int = 240, seed: int = 1) -> CandidatePoses:
     arrays = random_arrays(np.random.default_rng(seed), count, POSE_FIELDS)
     families = [("yoga", "work", "dance")[index % 3] for index in range(count)]
-    return CandidatePoses(arrays, families, [(family, "pose") for family in families], ["library"] * count)
+    joints = np.concatenate([arrays["global_orient"][:, None], arrays["body_pose"]], axis=1)
+    return CandidatePoses(arrays, joints, families, [(family, "pose") for family in families], ["library"] * count)
 
 
 def test_chooses_hard_poses_above_the_floor() -> None:
@@ -55,9 +55,9 @@ def test_chooses_hard_poses_above_the_floor() -> None:
     assert table.num_rows == report["chosen"] == 30
     assert chosen_truth.mean() < np.quantile(truth, 0.25)
     assert min(table["predicted_oks"].to_pylist()) >= report["floor"] >= 0.3
-    assert report["model"]["rank_correlation"] > 0.8
-    assert report["model"]["rmse"] < 0.5 * report["model"]["rmse_of_the_mean"]
-    legs = next(entry for entry in report["importance"] if entry["part"] == "legs")
+    assert report["model_of_oks"]["rank_correlation"] > 0.8
+    assert report["model_of_oks"]["rmse"] < 0.5 * report["model_of_oks"]["rmse_of_the_mean"]
+    legs = next(entry for entry in report["importance_for_oks"] if entry["part"] == "legs")
     assert legs["share_of_gain"] > 0.8
     json.dumps(report, allow_nan=False)
 
@@ -101,23 +101,29 @@ def test_says_why_it_chooses_nothing(scale: float, reason: str) -> None:
     assert reason in report["why"] and "drawn like this one" in report["why"]
 
 
-def test_floor_is_the_higher_of_the_two() -> None:
-    predicted, families = np.linspace(0, 1, 101), ["a"] * 101
-    absolute = choose(predicted, families, 10, 0.3, 0.05, 1.0)
-    np.testing.assert_array_equal(absolute.chosen, np.arange(30, 40))
-    assert (absolute.floor, absolute.num_under_floor) == (0.3, 30)
-    relative = choose(predicted, families, 10, 0.3, 0.5, 1.0)
-    np.testing.assert_array_equal(relative.chosen, np.arange(50, 60))
+def test_a_learner_s_target_chooses_what_is_difficult_for_it_and_can_be_drawn() -> None:
+    """Difficulty grows with the other knee, generatability falls with the first: each target goes its own way."""
+    rows, candidates = scored_rows(300), candidate_poses()
+    other = rows.arrays["body_pose"][:, 4, 0].astype(np.float64)
+    difficulty = np.where(np.arange(300) % 4 == 0, np.nan, 80.0 + 40.0 * other)
+    rows = ScoredRows(rows.arrays, rows.T_cam_from_world, rows.oks, difficulty)
+    tables = {}
+    for target in ("generation", "hmr"):
+        table, report = plan_curriculum(rows, candidates, np.random.default_rng(2), target=target, **WANTED)
+        assert table is not None and table.num_rows == 30
+        assert min(table["predicted_oks"].to_pylist()) >= report["floor"]
+        tables[target] = np.stack(table["body_pose"].to_numpy(zero_copy_only=False)).reshape(-1, 21, 3)
+        json.dumps(report, allow_nan=False)
+    assert report["model_of_difficulty"]["rank_correlation"] > 0.8 and len(report["calibration_of_difficulty"]) == 10
+    assert "highest predicted difficulty" in report["why"] and "225 rows" in report["why"]
+    assert table["predicted_difficulty"].to_numpy().mean() > np.quantile(report["predicted_difficulty_of_pool"], 0.8)
+    (first, other_first), (second, other_second) = (tables[name][:, 3:5, 0].mean(0) for name in ("generation", "hmr"))
+    assert first > second + 0.3 and other_second > other_first + 0.3
 
 
-def test_no_family_takes_the_round_over() -> None:
-    """The hardest 60 are all of one family: it gets a third while the others have poses, and else all."""
-    predicted = np.linspace(0.4, 0.9, 100)
-    crowded = ["headstand"] * 60 + ["walk"] * 20 + ["sit"] * 20
-    chosen = choose(predicted, crowded, 30, 0.0, 0.0, 1 / 3).chosen
-    np.testing.assert_array_equal(chosen, [*range(10), *range(60, 70), *range(80, 90)])
-    alone = choose(predicted, ["headstand"] * 100, 30, 0.0, 0.0, 1 / 3).chosen
-    np.testing.assert_array_equal(alone, np.arange(30))
+def test_a_learner_s_target_without_a_learner_says_so() -> None:
+    table, report = plan_curriculum(scored_rows(), candidate_poses(), np.random.default_rng(2), target="hmr", **WANTED)
+    assert table is None and "No curriculum: 0 scored rows, at least 40 are needed" in report["why"]
 
 
 def test_candidates_are_seen_from_the_rows_viewpoints() -> None:
@@ -150,10 +156,14 @@ def test_bad_arrays_are_refused() -> None:
     good = candidate_poses(3)
     with pytest.raises(ValueError, match=r"jaw_pose has shape None, expected \(3, 3\)"):
         CandidatePoses(
-            {k: v for k, v in good.arrays.items() if k != "jaw_pose"}, good.families, good.tags, good.sources
+            {k: v for k, v in good.arrays.items() if k != "jaw_pose"},
+            good.joints,
+            good.families,
+            good.tags,
+            good.sources,
         )
     with pytest.raises(ValueError, match="2 sources"):
-        CandidatePoses(good.arrays, good.families, good.tags, good.sources[:2])
+        CandidatePoses(good.arrays, good.joints, good.families, good.tags, good.sources[:2])
     spoiled = {**good.arrays, "jaw_pose": np.full((3, 3), np.nan, np.float32)}
     with pytest.raises(ValueError, match="jaw_pose is not finite in row 0"):
-        CandidatePoses(spoiled, good.families, good.tags, good.sources)
+        CandidatePoses(spoiled, good.joints, good.families, good.tags, good.sources)

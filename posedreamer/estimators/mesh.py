@@ -73,7 +73,9 @@ class Learner:
 
     def setup(self) -> "Learner":
         torch.set_num_threads(self.threads)
-        self.body, self.network = load_body(self.body_name), load_network(self.folder).eval()
+        # Joints alone are asked for: they need a few vertices of the face and the feet.
+        self.body = load_body(self.body_name).thinned(np.zeros(0, dtype=np.int64))
+        self.network = load_network(self.folder).eval()
         known = json.loads((self.folder / SETTINGS).read_text())
         if known["body_sha256"] != self.body.sha256:
             raise ValueError(

@@ -104,10 +104,10 @@ class DenoiserConfig(Strict):
 
 
 class StudentConfig(Strict):
-    """The student of few steps (nano_student.py). steps: with which it is trained and drawn.
+    """The student of few steps (nano_student.py). steps: with which previews are drawn.
 
-    first_share: share of the pictures that are trained at the first step, from pure noise; the others share the further steps
-    evenly. own_share: share of those that go on from the student's own first prediction. crop: side in pixels of the squares
+    first_share: share of the pictures that are trained at the first step, from pure noise; the others share the lower levels of
+    noise evenly. own_share: share of those that go on from the student's own first prediction. crop: side in pixels of the squares
     trained on, around heads in `head_share` of the pictures and around places on the body in the others; the last
     `whole_steps` see whole pictures. Weights as in EmphasisConfig.
     """

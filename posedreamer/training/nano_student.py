@@ -1,7 +1,10 @@
 """The student of few steps: the denoiser, trained to draw the body in one, and to keep it in those that follow.
 
 It is drawn as consistency models are (Luo et al. 2023, LCM; diffusers' LCMScheduler): clean latents are predicted from pure
-noise, noise of the next level is laid over them, and so on.
+noise, noise of the next level is laid over them, and so on. It is trained at all levels that LCM's scheduler chooses from, so
+it can be drawn with any number of steps.
+
+It may begin at a denoiser, or at fresh weights: bodies were read at .87 of the OKS of true renders after an hour of the latter.
 
 Condition map and prompt say nearly all of a body. The mean of 24 renders of one body and prompt, in other light, with other
 cuts of the clothes, was read by the judge as well as any one of them; one step from pure noise is to predict that mean, and a
@@ -77,8 +80,8 @@ class Look(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """What chance decides for each picture of a batch: the step of the drawing it is trained at, whether it goes on from its
-    own first prediction there, the noise of the first step and that of its own.
+    """What chance decides for each picture of a batch: which of the scheduler's time steps it is trained at (0 is pure noise),
+    whether it goes on from its own first prediction there, the noise of the first step and that of its own.
     """
 
     place: Int64[Tensor, " batch"]
@@ -97,7 +100,7 @@ class Draws(NamedTuple):
 def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: int, precision: torch.dtype) -> LossAt:
     """The mean of `picture_errors` over a step's batch. scheduler: the LCMScheduler that the student is drawn with."""
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
-    scheduler.set_timesteps(config.steps)
+    set_all_times(scheduler)
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         rows = batch_at(seed, STAGE, step, size, count)
@@ -107,7 +110,7 @@ def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: 
         crops = draw_crops(data.conditions, rows, side, 1, *shares, chance).of(part)
         turned = chance.random(size)[part] < 0.5
         seen = data.batch(rows[part], crops, turned, device_of(modules))
-        draws = draw(config, (size, *seen[0].shape[1:]), seed, step).of(part)
+        draws = draw(config, (size, *seen[0].shape[1:]), len(scheduler.timesteps), seed, step).of(part)
         return picture_errors(modules, seen, draws, scheduler, config, data.factor, precision).mean()
 
     return loss_at
@@ -119,12 +122,12 @@ def validation_loss(
 ) -> float:
     """The training's loss on other pictures, whole ones, with steps and noise that are the same in every run."""
     count, errors = len(data.conditions), []
-    scheduler.set_timesteps(config.steps)
+    set_all_times(scheduler)
     for place, rows in enumerate(np.array_split(np.arange(count), math.ceil(count / VALIDATION_BATCH))):
         corners = np.zeros(len(rows), dtype=np.int64)
         crops = Crops(corners, corners, data.conditions.shape[1])
         seen = data.batch(rows, crops, np.zeros(len(rows), dtype=bool), device_of(modules))
-        draws = draw(config, tuple(seen[0].shape), 0, -1 - place)
+        draws = draw(config, tuple(seen[0].shape), len(scheduler.timesteps), 0, -1 - place)
         errors.append(picture_errors(modules, seen, draws, scheduler, config, data.factor, precision))
     return float(torch.cat(errors).mean())
 
@@ -149,11 +152,15 @@ def picture_errors(
     return look_error(look, clean, weight, near_body(condition, factor))
 
 
-def draw(config: StudentConfig, shape: tuple[int, ...], seed: int, step: int) -> Draws:
-    """For the whole batch of a step. shape: of its latents."""
+def set_all_times(scheduler: Any) -> None:
+    """Gives the scheduler all time steps that it may draw with."""
+    scheduler.set_timesteps(scheduler.config.original_inference_steps)
+
+
+def draw(config: StudentConfig, shape: tuple[int, ...], times: int, seed: int, step: int) -> Draws:
+    """For the whole batch of a step. shape: of its latents; times: number of time steps."""
     size = shape[0]
-    later = (1.0 - config.first_share) / max(config.steps - 1, 1)
-    shares = torch.tensor([config.first_share] + [later] * (config.steps - 1))
+    shares = torch.tensor([config.first_share] + [(1.0 - config.first_share) / (times - 1)] * (times - 1))
     place = torch.multinomial(shares, size, replacement=True, generator=torch_generator(seed, STAGE, step, "place"))
     own = torch.rand(size, generator=torch_generator(seed, STAGE, step, "own")) < config.own_share
     noise = torch.randn((2, *shape), generator=torch_generator(seed, STAGE, step, "noise"))

@@ -32,6 +32,7 @@ from posedreamer.training.nano_student import (  # noqa: E402
     look_at,
     look_error,
     near_body,
+    set_all_times,
     student_loss,
     validation_loss,
 )
@@ -106,11 +107,11 @@ def test_first_and_own_second_step_are_the_scheduler_s(tmp_path, monkeypatch, st
 def test_from_true_latents_the_loss_is_the_denoiser_s(tmp_path, monkeypatch):
     monkeypatch.setattr(nano_student, "mirrored", lambda images, maps: (images, maps))
     weights = {"person_weight": 2.0, "head_weight": 3.0}
-    modules, settings, data = parts(tmp_path, steps=3, first_share=1e-6, own_share=0.0, crop=SIZE, **weights)
+    modules, settings, data = parts(tmp_path, first_share=1e-6, own_share=0.0, crop=SIZE, **weights)
     size, scheduler = settings.loop.batch_size, build_student_scheduler()
     found = student_loss(student_set(data), scheduler, settings, SEED, torch.float32)
-    draws = draw(settings, (size, *data.latents.shape[1:]), SEED, 0)
-    assert set(draws.place.tolist()) == {1, 2} and not draws.own.any()
+    draws = draw(settings, (size, *data.latents.shape[1:]), len(scheduler.timesteps), SEED, 0)
+    assert len(set(draws.place.tolist())) > 1 and draws.place.min() > 0 and not draws.own.any()
     emphasis = EmphasisConfig(noise_mean=0.0, noise_std=1.0, **weights)
     rows, kept = batch_at(SEED, STAGE, 0, size, 12), torch.zeros(size, dtype=torch.bool)
     times, alphas = scheduler.timesteps[draws.place], scheduler.alphas_cumprod
@@ -148,12 +149,21 @@ def test_own_predictions_are_seen_as_they_are_and_get_no_gradient(tmp_path):
 
 
 def test_each_step_is_trained_as_often_as_its_share_says(tmp_path):
-    _, settings, _ = parts(tmp_path, steps=4, first_share=0.4, own_share=0.5)
-    draws = draw(settings, (20000, 1, 1, 1), SEED, 0)
+    _, settings, _ = parts(tmp_path, first_share=0.4, own_share=0.5)
+    draws = draw(settings, (20000, 1, 1, 1), 4, SEED, 0)
     shares = np.bincount(draws.place.numpy(), minlength=4) / 20000
     np.testing.assert_allclose(shares, [0.4, 0.2, 0.2, 0.2], atol=0.015)
     assert not draws.own[draws.place == 0].any()
     assert draws.own[draws.place > 0].float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_every_number_of_steps_is_drawn_at_times_that_are_trained():
+    scheduler = build_student_scheduler()
+    set_all_times(scheduler)
+    trained = set(scheduler.timesteps.tolist())
+    for steps in range(1, 17):
+        times = scheduler_of(steps).timesteps.tolist()
+        assert times[0] == scheduler.timesteps[0] == 999 and set(times) <= trained
 
 
 def test_squares_are_cut_out_of_pictures_and_maps_alike(tmp_path):

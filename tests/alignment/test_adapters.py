@@ -27,6 +27,10 @@ def made(folder: str, start: Path | None = None, seed: int = 0) -> Denoiser:
     return denoiser
 
 
+# Float32; on some processors a matrix product rounds otherwise when its weights lie elsewhere in memory.
+ROUNDING = {"atol": 1e-6, "rtol": 1e-5}
+
+
 def disturb(denoiser: Denoiser, seed: int) -> None:
     """As training would: the second half of a fresh adapter is zero, and it does nothing."""
     rng = torch.Generator().manual_seed(seed)
@@ -52,13 +56,13 @@ def drawn(denoiser: Denoiser) -> np.ndarray:
 def test_the_reference_is_the_untouched_net(family: str, folders: dict[str, str]) -> None:
     plain = predicted(open_denoiser(opened(folders[family]).pipeline, DRAWING))
     denoiser = made(folders[family])
-    assert torch.equal(predicted(denoiser), plain)
+    torch.testing.assert_close(predicted(denoiser), plain, **ROUNDING)
     disturb(denoiser, 1)
     aligned = predicted(denoiser)
     assert not torch.allclose(aligned, plain, atol=1e-3)
     with as_reference(denoiser):
-        assert torch.equal(predicted(denoiser), plain)
-    assert torch.equal(predicted(denoiser), aligned)
+        torch.testing.assert_close(predicted(denoiser), plain, **ROUNDING)
+    torch.testing.assert_close(predicted(denoiser), aligned, **ROUNDING)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

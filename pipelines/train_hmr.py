@@ -1,7 +1,7 @@
 """Trains a mesh-recovery learner on shards: `python pipelines/train_hmr.py --config configs/train_hmr_nano.yaml --out runs/learner`.
 
 Data are runs, folders of tars, globs or URLs: `--set 'data=[runs/demo]'`. Killed at any time, the same command with `--resume` goes on.
-The learner's folder, `<out>/learner`, is what a run's `mining.learner` names.
+The learner's folder, `<out>/learner`, is what `posedreamer.estimators.mesh.Learner` reads.
 """
 
 import json

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32
 
 from posedreamer.bodies.body import BodyModel, forward_kinematics
 from posedreamer.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from posedreamer.geometry.skeletons import NUM_BODY_JOINTS
 from posedreamer.sample import PARAMETER_SHAPES, BodyParameters
 
 
@@ -47,7 +48,7 @@ def body_joints(body: BodyModel, body_pose: Float[np.ndarray, "batch 21 3"]) -> 
     with torch.no_grad():
         rest = body.joint_template.expand(len(body_pose), -1, -1)
         _, joints = forward_kinematics(body.relaxed_rotmats(rotmats), rest)
-    return (joints[:, :22] - joints[:, :1]).numpy()
+    return (joints[:, :NUM_BODY_JOINTS] - joints[:, :1]).numpy()
 
 
 def rest_parameters() -> BodyParameters:

@@ -23,7 +23,7 @@ from posedreamer.bodies.posing import parameters_from_arrays, pose_bodies
 from posedreamer.estimators.hmr import HMRNet, Recovered, to_input
 from posedreamer.geometry.person_crop import CropCamera, look_at_person
 from posedreamer.geometry.rotations import rotmat_to_rotvec
-from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT
+from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT, NUM_BODY_JOINTS
 from posedreamer.sample import PARAMETER_SHAPES, BodyParameters
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.json"
@@ -104,7 +104,7 @@ class Learner:
             posed = pose_bodies(self.body, bodies)
             for body, one, K in zip(bodies, posed, Ks[part], strict=True):
                 seen = one.joints[COCO_FROM_OUTPUT] @ K.T
-                found.append(MeshEstimate(one.joints[:22], seen[:, :2] / seen[:, 2:], body))
+                found.append(MeshEstimate(one.joints[:NUM_BODY_JOINTS], seen[:, :2] / seen[:, 2:], body))
         return found
 
 

@@ -12,6 +12,7 @@ BODY_JOINTS = (
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
 )  # fmt: skip
+NUM_BODY_JOINTS = len(BODY_JOINTS)  # SMPL and SMPL-X have them in common, and list them first
 HAND_JOINTS = {
     side: tuple(f"{side}_{finger}{knuckle}" for finger in FINGERS for knuckle in (1, 2, 3))
     for side in ("left", "right")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from posedreamer.bodies.body import BodyModel, BodyOutput
 from posedreamer.estimators.hmr import Recovered, encode_root
-from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT
+from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT, NUM_BODY_JOINTS
 from posedreamer.seeds import generator_for
 from posedreamer.training.hmr_config import AugmentConfig, WeightsConfig
 from posedreamer.training.hmr_data import People, Targets, training_batch
@@ -17,7 +17,6 @@ from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, devic
 
 STAGE = "hmr"
 EVERY_VERTEX = 27  # one in so many is compared: 500 of the open body say as much as 13,000
-BODY_JOINTS_END = 22
 NEAREST = 0.2  # metres: joints are projected as if they were at least so far away
 
 
@@ -79,7 +78,7 @@ def losses(recovered: Recovered, targets: Targets, body: BodyModel, size: int) -
 
 def _from_pelvis(posed: BodyOutput) -> tuple[Float[Tensor, "batch 22 3"], Float[Tensor, "batch verts 3"]]:
     pelvis = posed.joints[:, :1]
-    return posed.joints[:, :BODY_JOINTS_END] - pelvis, posed.vertices - pelvis
+    return posed.joints[:, :NUM_BODY_JOINTS] - pelvis, posed.vertices - pelvis
 
 
 def _keypoints(posed: BodyOutput, focal: Float[Tensor, " batch"], size: int) -> Float[Tensor, "batch 17 2"]:

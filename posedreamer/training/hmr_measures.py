@@ -10,12 +10,12 @@ from torch import Tensor
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.estimators.hmr import HMRNet, Recovered, encode_root
+from posedreamer.geometry.skeletons import NUM_BODY_JOINTS
 from posedreamer.metrics.mesh import MeshErrors, ProtocolCard, mesh_errors
 from posedreamer.sample import PARAMETER_SHAPES
 from posedreamer.training.hmr_data import People, Targets, plain_batch, plain_view, targets_of
 
 BATCH = 32
-NUM_JOINTS = 22
 
 
 def card_of(body: BodyModel) -> ProtocolCard:
@@ -49,7 +49,7 @@ def measure_constant(
 
 def mean_body(people: People, body: BodyModel) -> tuple[Float[Tensor, "22 3 3"], Float[Tensor, "10"]]:
     """The mean rotations (in the Frobenius norm) and betas of the people, in the frames of their plain crops."""
-    total, betas = torch.zeros(NUM_JOINTS, 3, 3), torch.zeros(10)
+    total, betas = torch.zeros(NUM_BODY_JOINTS, 3, 3), torch.zeros(10)
     for rows in _batches(np.arange(people.num_rows)):
         targets = targets_of(people, rows, [plain_view(people, int(row), 1) for row in rows], body)
         total, betas = total + targets.rotmats.sum(dim=0), betas + targets.betas.sum(dim=0)
@@ -78,7 +78,7 @@ def measure(
             (mine.numpy(), torch.einsum("bij,bpj->bpi", turns, other).numpy())
             for mine, other in (
                 (posed.vertices, true.vertices),
-                (posed.joints[:, :NUM_JOINTS], true.joints[:, :NUM_JOINTS]),
+                (posed.joints[:, :NUM_BODY_JOINTS], true.joints[:, :NUM_BODY_JOINTS]),
             )
         )
         errors = mesh_errors(card_of(body), vertices, joints)

@@ -24,7 +24,7 @@ from posedreamer.training.hmr_data import pack_people
 from posedreamer.training.hmr_loss import STAGE, hmr_loss, thin_body
 from posedreamer.training.hmr_measures import mean_body, measure_constant, measure_network
 from posedreamer.training.loop import train
-from posedreamer.training.nano_preview import save_loss_curve
+from posedreamer.training.nano_preview import add_entry, save_loss_curve
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,5 @@ def first_network(config: TrainHmrConfig) -> HMRNet:
 
 def _record(out: Path, step: str, means: Mapping[str, float]) -> None:
     """Adds the mean errors to `errors.json`."""
-    path = out / "errors.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
     logger.info("%s: %s", step, ", ".join(f"{name} {value:.1f}" for name, value in means.items()))
-    write_file(path, (json.dumps(known | {step: dict(means)}, indent=1) + "\n").encode())
+    add_entry(out / "errors.json", step, dict(means))

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -38,6 +39,11 @@ def save_loss_curve(path: Path, losses: Sequence[float], window: int = 200) -> N
 
 def record_validation(path: Path, step: int, loss: float) -> None:
     """Adds one step's loss to the file."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
     logger.info("validation at step %d: loss %.5f", step, loss)
-    write_file(path, (json.dumps(known | {str(step): loss}, indent=1) + "\n").encode())
+    add_entry(path, str(step), loss)
+
+
+def add_entry(path: Path, name: str, value: Any) -> None:
+    """Adds one entry to a JSON file of them, which need not be there yet."""
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    write_file(path, (json.dumps(known | {name: value}, indent=1) + "\n").encode())

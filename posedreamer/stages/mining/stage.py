@@ -19,13 +19,12 @@ import numpy as np
 
 from posedreamer.estimators.keypoints import KeypointDetector
 from posedreamer.estimators.mesh import MeshEstimate, MeshEstimator
-from posedreamer.geometry.skeletons import COCO_KEYPOINTS
+from posedreamer.geometry.skeletons import COCO_KEYPOINTS, NUM_BODY_JOINTS
 from posedreamer.metrics.oks import oks, oks_coco, oks_per_joint, oks_posedreamer
 from posedreamer.metrics.pose import pa_mpjpe_mm
 from posedreamer.sample import Sample, failed
 
 Part = TypeVar("Part")
-NUM_JOINTS = 22  # of the body, which SMPL and SMPL-X have in common
 
 
 class MiningStage:
@@ -93,7 +92,7 @@ LEARNER_SCORES = ("learner_oks", "learner_pa_mpjpe_mm", "difficulty")
 def learner_scores(estimate: MeshEstimate, sample: Sample) -> dict[str, float | None]:
     """What the estimate is worth against the sample's label; values in the order of LEARNER_SCORES."""
     label, area = _present(sample.label), float(np.count_nonzero(_present(sample.condition).mask))
-    error = float(pa_mpjpe_mm(estimate.joints_cam, label.joints_cam[:NUM_JOINTS]))
+    error = float(pa_mpjpe_mm(estimate.joints_cam, label.joints_cam[:NUM_BODY_JOINTS]))
     similar = _number(oks(estimate.coco_keypoints, label.coco_keypoints, area))
     return dict(zip(LEARNER_SCORES, (similar, error, error), strict=True))
 

@@ -118,7 +118,7 @@ class GeneratorConfig(Strict):
 
 
 class CurriculumConfig(Strict):
-    """What a finished round hands to the next: candidates of low predicted `oks`, but above the floor.
+    """What a finished round hands to the next: hard candidates, but of predicted `oks` above the floor.
 
     share: part of the next round's poses that comes from the curriculum; the rest is drawn as in round 0.
     pool: candidates scored; floor: lowest predicted oks that may be chosen.
@@ -131,11 +131,38 @@ class CurriculumConfig(Strict):
     threads: Positive = 1
 
 
-class MiningConfig(Strict):
-    """Stage 3: scores of picture against label, and the curriculum fitted on them between rounds."""
+class LearnerConfig(Strict):
+    """Whoever is to learn from the data. model: the folder that pipelines/train_hmr.py wrote, or `package.module:Class` with the
+    protocol of estimators/mesh.py, made from the settings where samples are scored (engine.mining.runtime_env may bring it there).
+    """
 
+    model: str
+    settings: dict[str, str | int | float | bool | None] = {}
+
+    @model_validator(mode="after")
+    def _a_folder_has_settings_of_its_own(self) -> "LearnerConfig":
+        if self.settings and ":" not in self.model:
+            raise ValueError(f"settings go to a `package.module:Class`; got {self.settings} and {self.model!r}")
+        return self
+
+
+class MiningConfig(Strict):
+    """Stage 3: scores of picture against label, and the curriculum fitted on them between rounds.
+
+    target: for whom the next round is to be hard. generation: the generator (lowest predicted oks); hmr: the learner (highest
+    predicted difficulty, known of kept samples). learner: without one, difficulty is unknown.
+    """
+
+    target: Literal["generation", "hmr"] = "generation"
+    learner: LearnerConfig | None = None
     curriculum: CurriculumConfig = CurriculumConfig()
     threads: Positive = 1
+
+    @model_validator(mode="after")
+    def _difficulty_needs_a_learner(self) -> "MiningConfig":
+        if self.target == "hmr" and self.learner is None:
+            raise ValueError("target `hmr` needs a `learner`: a folder that train_hmr wrote, or package.module:Class")
+        return self
 
 
 class OksCheck(Strict):
@@ -208,11 +235,12 @@ class ReferenceConfig(Strict):
 
 
 class PoolConfig(Strict):
-    """One stage's actors and what each of them reserves."""
+    """One stage's actors, what each of them reserves, and the Ray runtime environment that they need beside the job's."""
 
     actors: Positive = 1
     cpus: Annotated[float, Field(ge=0.0)] = 0.25
     gpus: Annotated[float, Field(ge=0.0)] = 0.0
+    runtime_env: dict[str, Any] = {}
 
 
 class EngineConfig(Strict):

@@ -42,6 +42,7 @@ def hand_over(config: Config, run_dir: str, round_index: int, source: PoseSource
             read_scored_rows(run_dir, round_index),
             draw_candidates(source, settings.pool, config.seed, name, load_body(config.body)),
             generator_for(config.seed, name, "curriculum"),
+            target=config.mining.target,
             chosen=settings.chosen,
             floor=settings.floor,
             threads=settings.threads,

@@ -213,6 +213,7 @@ def _round_rows(
 
 
 def _map_pool(rows: Any, num_rows: int, actor: type[StageActor], pool: PoolConfig, **settings: Any) -> Any:
+    environment = {"runtime_env": pool.runtime_env} if pool.runtime_env else {}
     return rows.map_batches(
         actor,
         fn_constructor_kwargs=settings,
@@ -221,6 +222,7 @@ def _map_pool(rows: Any, num_rows: int, actor: type[StageActor], pool: PoolConfi
         compute=ActorPoolStrategy(size=min(pool.actors, num_rows)),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus,
+        **environment,
     )
 
 

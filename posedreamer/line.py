@@ -17,6 +17,7 @@ from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.catalog import load_body
 from posedreamer.config import Config, load_config
 from posedreamer.curriculum import hand_over
+from posedreamer.estimators.mesh import chosen_estimator, find_estimator
 from posedreamer.factory import Line, run_line
 from posedreamer.progress import ShardProgress
 from posedreamer.report.card import write_card
@@ -92,6 +93,8 @@ def open_inputs(config: Config, run_dir: str) -> BodyModel:
     weights = {}
     for stage in (SamplingStage.from_config(config), generation_stage(config)):
         weights.update(stage.check_inputs())
+    if config.mining.learner is not None:
+        weights.update(find_estimator(config.mining.learner.model, body))
     open_run(run_dir, make_manifest(config.identity(), config.hash, body, weights))
     return body
 
@@ -106,7 +109,7 @@ def make_line(config: Config, run_dir: str, round_index: int) -> Line:
     return Line(
         sampling=SamplingStage.from_config(config, curriculum),
         generation=generation_stage(config),
-        mining=MiningStage(threads=config.mining.threads),
+        mining=mining_stage(config),
         filtering=filtering_stage(config),
     )
 
@@ -116,6 +119,15 @@ def generation_stage(config: Config) -> GenerationStage | RenderingStage:
     if config.generator.model == RENDERER:
         return RenderingStage()
     return GenerationStage(**config.generator.model_dump())
+
+
+def mining_stage(config: Config) -> MiningStage:
+    """Stage 3 as configured: the judge, and the learner if there is one."""
+    mining = config.mining
+    if mining.learner is None:
+        return MiningStage(mining.threads)
+    estimator = chosen_estimator(mining.learner.model, mining.learner.settings, config.body, mining.threads)
+    return MiningStage(mining.threads, estimator)
 
 
 def filtering_stage(config: Config) -> FilteringStage:

@@ -28,6 +28,8 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: a\nreference: {folder: x, renders: 3}\n", "reference"),
         ("name: a\nfilters: {order: [oks, oks]}\n", "filters"),
         ("name: a\nbody: x.npz\nreference: {renders: 40}\n", "reference.renders"),
+        ("name: a\nmining: {target: hmr}\n", "needs a `learner`"),
+        ("name: a\nmining: {learner: {model: runs/learner, settings: {size: 3}}}\n", "mining.learner"),
     ],
 )
 def test_errors_name_file_and_field(tmp_path: Path, text: str, field: str) -> None:
@@ -55,9 +57,9 @@ def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
 
 def test_identity_is_everything_but_the_engine() -> None:
     base = Config(name="a")
-    more_actors = Config.model_validate({"name": "a", "engine": {"generation": {"actors": 4, "gpus": 1}}})
+    more_actors = Config.model_validate({"name": "a", "engine": {"generation": {"actors": 4, "gpus": 1}, "mining": {"runtime_env": {"pip": ["x"]}}}})
     assert more_actors.hash == base.hash
-    for change in ({"seed": 1}, {"samples": 65}, {"generator": {"threads": 2}}, {"filters": {"oks": {"min": 0.9}}}):
+    for change in ({"seed": 1}, {"samples": 65}, {"generator": {"threads": 2}}, {"filters": {"oks": {"min": 0.9}}}, {"mining": {"learner": {"model": "a:B"}}}):
         assert Config.model_validate({"name": "a", **change}).hash != base.hash
 
 

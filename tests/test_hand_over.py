@@ -99,6 +99,17 @@ def test_the_same_files_whenever_it_is_asked(run_dir: Path) -> None:
     assert {file.name: file.read_bytes() for file in (run_dir / "curriculum").iterdir()} == first
 
 
+def test_the_target_is_the_config_s(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = {"target": "hmr", "learner": {"model": "package.module:Class"}}
+    config = CONFIG.model_copy(update={"mining": CONFIG.mining.model_validate(CONFIG.mining.model_dump() | learner)})
+    asked: list[str] = []
+    plan = curriculum.plan_curriculum
+    monkeypatch.setattr(curriculum, "plan_curriculum", lambda *a, **k: asked.append(k["target"]) or plan(*a, **k))
+    # No row of these rounds was kept, so nobody's difficulty is known.
+    assert hand_over(config, str(run_dir), 1, RandomSource()) is None and asked == ["hmr"]
+    assert "0 rows whose difficulty is known" in (run_dir / "curriculum" / "round-01.json").read_text()
+
+
 def test_what_is_there_is_taken_as_it_is(run_dir: Path) -> None:
     hand_over(CONFIG, str(run_dir), 1, RandomSource())
     marker = run_dir / "curriculum" / "round-01.json"

@@ -75,14 +75,8 @@ class Learner:
         torch.set_num_threads(self.threads)
         # Joints alone are asked for: they need a few vertices of the face and the feet.
         self.body = load_body(self.body_name).thinned(np.zeros(0, dtype=np.int64))
+        self.identity = f"{self.folder.name}:{learner_sha256(self.folder, self.body)[:16]}"
         self.network = load_network(self.folder).eval()
-        known = json.loads((self.folder / SETTINGS).read_text())
-        if known["body_sha256"] != self.body.sha256:
-            raise ValueError(
-                f"learner {self.folder}: trained on body {known['body_sha256'][:12]}, asked for {self.body.sha256[:12]}"
-            )
-        digest = hashlib.sha256((self.folder / WEIGHTS).read_bytes()).hexdigest()
-        self.identity = f"{self.folder.name}:{digest[:16]}"
         return self
 
     def estimate(
@@ -106,6 +100,48 @@ class Learner:
                 seen = one.joints[COCO_FROM_OUTPUT] @ K.T
                 found.append(MeshEstimate(one.joints[:NUM_BODY_JOINTS], seen[:, :2] / seen[:, 2:], body))
         return found
+
+
+class ForeignEstimator:
+    """An estimator of another package, which is imported at `setup`: the process that asks for it need not have the package."""
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name, self.settings, self.identity = name, settings, name
+
+    def setup(self) -> "ForeignEstimator":
+        self.estimator = load_estimator(self.name, self.settings).setup()
+        self.identity = self.estimator.identity
+        return self
+
+    def estimate(
+        self,
+        pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+        bboxes: Float[np.ndarray, "pictures 4"],
+        Ks: Float[np.ndarray, "pictures 3 3"],
+    ) -> list[MeshEstimate]:
+        return self.estimator.estimate(pictures, bboxes, Ks)
+
+
+def chosen_estimator(model: str, settings: Mapping[str, Any], body: str, threads: int) -> MeshEstimator:
+    """As a config names it: a learner's folder, or `package.module:Class`. Nothing is loaded before its `setup`."""
+    return ForeignEstimator(model, settings) if ":" in model else Learner(model, body, threads=threads)
+
+
+def find_estimator(model: str, body: BodyModel) -> dict[str, str]:
+    """Finds a learner's folder before any work: name -> sha256 of its weights. Of a `package.module:Class` nothing is known here.
+
+    A folder without them, or trained on another body, is a ValueError.
+    """
+    return {} if ":" in model else {f"learner:{model}": learner_sha256(Path(model), body)}
+
+
+def learner_sha256(folder: Path, body: BodyModel) -> str:
+    """Of a learner's weights; a missing file, or another body than it was trained on, is a ValueError."""
+    _check_folder(folder)
+    trained_on = json.loads((folder / SETTINGS).read_text())["body_sha256"]
+    if trained_on != body.sha256:
+        raise ValueError(f"learner {folder}: trained on body {trained_on[:12]}, asked for {body.sha256[:12]}")
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def recovered_bodies(
@@ -156,12 +192,16 @@ def save_network(network: HMRNet, folder: Path, facts: Mapping[str, Any]) -> Non
 
 def load_network(folder: Path) -> HMRNet:
     """The network of a folder; a missing file is a ValueError."""
-    for name in (WEIGHTS, SETTINGS):
-        if not (folder / name).is_file():
-            raise ValueError(f"learner {folder}: no {name}; expected a folder that train_hmr wrote")
+    _check_folder(folder)
     network = HMRNet(**json.loads((folder / SETTINGS).read_text())["network"])
     network.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
     return network
+
+
+def _check_folder(folder: Path) -> None:
+    for name in (WEIGHTS, SETTINGS):
+        if not (folder / name).is_file():
+            raise ValueError(f"learner {folder}: no {name}; expected a folder that train_hmr wrote")
 
 
 def load_estimator(name: str, settings: Mapping[str, Any]) -> MeshEstimator:

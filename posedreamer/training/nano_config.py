@@ -108,8 +108,8 @@ class StudentConfig(Strict):
 
     first_share: share of the pictures that are trained at the first step, from pure noise; the others share the lower levels of
     noise evenly. own_share: share of those that go on from the student's own first prediction. crop: side in pixels of the squares
-    trained on, around heads in `head_share` of the pictures and around places on the body in the others; the last
-    `whole_steps` see whole pictures. Weights as in EmphasisConfig.
+    trained on, around heads in `head_share` of the pictures, around places on the body in `body_share`, and anywhere in the
+    others; the last `whole_steps` see whole pictures. Weights as in EmphasisConfig.
     """
 
     steps: Positive = 4
@@ -117,10 +117,17 @@ class StudentConfig(Strict):
     own_share: Share = 0.6
     crop: Positive = 128
     head_share: Share = 0.5
+    body_share: Share = 0.5
     whole_steps: Annotated[int, Field(ge=0)] = 0
     person_weight: Annotated[float, Field(ge=0.0)] = 3.0
     head_weight: Annotated[float, Field(ge=0.0)] = 6.0
     loop: LoopConfig
+
+    @model_validator(mode="after")
+    def _shares_are_of_one_batch(self) -> "StudentConfig":
+        if self.head_share + self.body_share > 1.0:
+            raise ValueError(f"head_share ({self.head_share}) and body_share ({self.body_share}) must not exceed 1 together")
+        return self
 
 
 class PreviewConfig(Strict):

@@ -8,8 +8,8 @@ It may begin at a denoiser, or at fresh weights: bodies were read at .87 of the 
 
 Condition map and prompt say nearly all of a body. The mean of 24 renders of one body and prompt, in other light, with other
 cuts of the clothes, was read by the judge as well as any one of them; one step from pure noise is to predict that mean, and a
-denoiser hardly ever sees pure noise. So most of the student's pictures are trained there, as squares on the body, where a
-second of training teaches most.
+denoiser hardly ever sees pure noise. So many of the student's pictures are trained there, most of them as squares on the body,
+where a second of training teaches most.
 
 In the steps that follow, a denoiser that was trained on noised true latents believes what it sees, takes its own soft
 predictions for what the picture shows, and keeps them soft: one step made bodies that the judge read at .75 of the OKS of true
@@ -106,8 +106,7 @@ def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: 
         rows = batch_at(seed, STAGE, step, size, count)
         side = config.crop if step < config.loop.steps - config.whole_steps else whole
         chance = generator_for(seed, f"{STAGE}/{step}", "crop")
-        shares = (config.head_share, 1.0 - config.head_share)
-        crops = draw_crops(data.conditions, rows, side, 1, *shares, chance).of(part)
+        crops = draw_crops(data.conditions, rows, side, 1, config.head_share, config.body_share, chance).of(part)
         turned = chance.random(size)[part] < 0.5
         seen = data.batch(rows[part], crops, turned, device_of(modules))
         draws = draw(config, (size, *seen[0].shape[1:]), len(scheduler.timesteps), seed, step).of(part)

@@ -11,9 +11,12 @@ from posedreamer.bodies.catalog import load_body
 from posedreamer.bodies.posing import parameters_from_arrays, pose_body
 from posedreamer.estimators.hmr import HMRNet, Recovered, encode_root
 from posedreamer.estimators.mesh import (
+    ForeignEstimator,
     Learner,
     MeshEstimator,
+    chosen_estimator,
     cut_crop,
+    find_estimator,
     load_estimator,
     load_network,
     recovered_bodies,
@@ -146,3 +149,20 @@ def test_estimators_of_other_packages_are_found_by_name(monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             load_estimator(name, settings)
+
+
+def test_a_config_s_estimator_is_loaded_where_it_is_set_up(monkeypatch, folder):
+    """Asking for it needs neither package nor weights, so that only stage 3's actors need them."""
+    foreign = chosen_estimator("test_mesh_estimators:Foreign", {"scale": 2.0}, "open", 1)
+    assert isinstance(foreign, ForeignEstimator) and isinstance(foreign, MeshEstimator)
+    assert find_estimator("test_mesh_estimators:Foreign", load_body()) == {}
+    with pytest.raises(ValueError, match="test_mesh_estimators"):
+        foreign.setup()
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    assert foreign.setup().identity == "foreign:1" and foreign.estimate([], np.zeros((0, 4)), np.zeros((0, 3, 3))) == []
+    learner = chosen_estimator(str(folder), {}, "open", 1)
+    assert isinstance(learner, Learner)
+    (found,) = find_estimator(str(folder), load_body()).items()
+    assert found[0] == f"learner:{folder}" and learner.setup().identity.endswith(found[1][:16])
+    with pytest.raises(ValueError, match=r"learner nowhere: no model.safetensors"):
+        find_estimator("nowhere", load_body())

@@ -115,7 +115,7 @@ class Fit:
 def why_not(target: Float[np.ndarray, " n"], name: str = "oks") -> str | None:
     """Why no model can be fitted to these values, or None when one can."""
     if len(target) < MIN_ROWS:
-        return f"{len(target)} scored rows, at least {MIN_ROWS} are needed"
+        return f"{len(target)} rows whose {name} is known, at least {MIN_ROWS} are needed"
     if np.ptp(target) < 1e-6:
         return f"all {len(target)} rows have the same {name} ({target[0]:.3f}): nothing to learn from"
     return None

@@ -89,7 +89,7 @@ def test_unscored_rows_are_left_out() -> None:
     rows.oks[:30] = np.nan
     table, report = plan_curriculum(rows, candidate_poses(), np.random.default_rng(2), **WANTED)
     assert table is None
-    assert report["rows"] == 30 and "30 scored rows, at least 40" in report["why"]
+    assert report["rows"] == 30 and "30 rows whose oks is known, at least 40" in report["why"]
 
 
 @pytest.mark.parametrize(("scale", "reason"), [(0.0, "all 200 rows have the same oks"), (0.2, "under the floor")])
@@ -123,7 +123,7 @@ def test_a_learner_s_target_chooses_what_is_difficult_for_it_and_can_be_drawn() 
 
 def test_a_learner_s_target_without_a_learner_says_so() -> None:
     table, report = plan_curriculum(scored_rows(), candidate_poses(), np.random.default_rng(2), target="hmr", **WANTED)
-    assert table is None and "No curriculum: 0 scored rows, at least 40 are needed" in report["why"]
+    assert table is None and "No curriculum: 0 rows whose difficulty is known, at least 40 are needed" in report["why"]
 
 
 def test_candidates_are_seen_from_the_rows_viewpoints() -> None:

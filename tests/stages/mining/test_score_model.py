@@ -52,9 +52,9 @@ def test_the_seed_is_the_generator() -> None:
 def test_too_little_to_learn_from() -> None:
     vectors, target = rows(MIN_ROWS, noise=0.0)
     assert why_not(target) is None
-    assert "39 scored rows" in (why_not(target[:-1]) or "")
+    assert "39 rows whose oks is known" in (why_not(target[:-1]) or "")
     assert "the same oks (0.500)" in (why_not(np.full(50, 0.5)) or "")
-    with pytest.raises(ValueError, match="39 scored rows"):
+    with pytest.raises(ValueError, match="39 rows whose oks is known"):
         fit_generatability(vectors[:-1], target[:-1], np.random.default_rng(0), threads=1)
     with pytest.raises(ValueError, match="not finite"):
         fit_generatability(np.where(vectors > 2, np.nan, vectors), target, np.random.default_rng(0), threads=1)

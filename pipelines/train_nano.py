@@ -1,4 +1,4 @@
-"""Trains the nano generator in stages: autoencoder; UNet, ControlNet and text encoder on its latents; a student of few steps.
+"""Trains the nano generator in two stages: the autoencoder; then UNet, ControlNet and text encoder, for drawing in few steps.
 
     python pipelines/train_nano.py --config configs/train_nano.yaml --out runs/nano [--resume]
 
@@ -20,7 +20,6 @@ from posedreamer.training.nano_run import (
     record_config,
     train_autoencoder,
     train_denoiser,
-    train_student,
     trained_before,
 )
 
@@ -36,13 +35,13 @@ def load_pictures(folder: Path, count: int | None, split: Split = "train") -> Pi
 def main(
     config: Annotated[Path, typer.Option(help="YAML file of the training")],
     out: Annotated[Path, typer.Option(help="folder of the run")],
-    stage: Annotated[str, typer.Option(help="autoencoder, denoiser, student or all")] = "all",
+    stage: Annotated[str, typer.Option(help="autoencoder, denoiser or all")] = "all",
     resume: Annotated[bool, typer.Option(help="go on from the checkpoints in the folder")] = False,
     override: Annotated[list[str], typer.Option("--set", help="a.b=value, over the file")] = [],  # noqa: B006
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if stage not in ("autoencoder", "denoiser", "student", "all"):
-        raise typer.BadParameter(f"--stage: expected autoencoder, denoiser, student or all, got {stage!r}")
+    if stage not in ("autoencoder", "denoiser", "all"):
+        raise typer.BadParameter(f"--stage: expected autoencoder, denoiser or all, got {stage!r}")
     settings = load_train_config(config, override)
     torch.set_num_threads(settings.threads)
     trained_before(settings)  # a start that is of no use is refused before hours of work
@@ -50,13 +49,11 @@ def main(
 
     if stage in ("autoencoder", "all"):
         train_autoencoder(settings, load_pictures(settings.data, settings.autoencoder.pictures), out, resume)
-    validation = None
-    if settings.validation is not None and stage != "autoencoder":
-        validation = load_pictures(settings.validation, VALIDATED, "held_out")
     if stage in ("denoiser", "all"):
+        validation = None
+        if settings.validation is not None:
+            validation = load_pictures(settings.validation, VALIDATED, "held_out")
         train_denoiser(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume, validation)
-    if stage in ("student", "all"):
-        train_student(settings, load_pictures(settings.data, settings.denoiser.pictures), out, resume, validation)
 
     print(f"trained {stage}: {out}")
 

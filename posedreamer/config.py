@@ -137,7 +137,7 @@ class LearnerConfig(Strict):
     """
 
     model: str
-    settings: dict[str, str | int | float | bool | None] = {}
+    settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _a_folder_has_settings_of_its_own(self) -> "LearnerConfig":
@@ -240,7 +240,7 @@ class PoolConfig(Strict):
     actors: Positive = 1
     cpus: Annotated[float, Field(ge=0.0)] = 0.25
     gpus: Annotated[float, Field(ge=0.0)] = 0.0
-    runtime_env: dict[str, Any] = {}
+    runtime_env: dict[str, Any] = Field(default_factory=dict)
 
 
 class EngineConfig(Strict):

@@ -57,9 +57,17 @@ def test_bad_overrides_are_refused(tmp_path: Path, override: str) -> None:
 
 def test_identity_is_everything_but_the_engine() -> None:
     base = Config(name="a")
-    more_actors = Config.model_validate({"name": "a", "engine": {"generation": {"actors": 4, "gpus": 1}, "mining": {"runtime_env": {"pip": ["x"]}}}})
+    more_actors = Config.model_validate(
+        {"name": "a", "engine": {"generation": {"actors": 4, "gpus": 1}, "mining": {"runtime_env": {"pip": ["x"]}}}}
+    )
     assert more_actors.hash == base.hash
-    for change in ({"seed": 1}, {"samples": 65}, {"generator": {"threads": 2}}, {"filters": {"oks": {"min": 0.9}}}, {"mining": {"learner": {"model": "a:B"}}}):
+    for change in (
+        {"seed": 1},
+        {"samples": 65},
+        {"generator": {"threads": 2}},
+        {"filters": {"oks": {"min": 0.9}}},
+        {"mining": {"learner": {"model": "a:B"}}},
+    ):
         assert Config.model_validate({"name": "a", **change}).hash != base.hash
 
 

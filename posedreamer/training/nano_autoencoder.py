@@ -1,4 +1,4 @@
-"""The nano autoencoder: a fixed patch transform as encoder, a trained decoder, and the latents of a whole data set.
+"""The nano autoencoder: a fixed patch transform as encoder, and a trained decoder.
 
 The encoder gives the leading principal components of patches, by plain convolutions. (Trained encoders of this size were
 worse after an hour than the first 16 components of 8 x 8 patches are from the start; docs/nano_model_card.md.)
@@ -7,7 +7,6 @@ as loud as the body, natural ones nearly silence it. The components keep the squ
 """
 
 import itertools
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,6 @@ from posedreamer.training.perceptual import PerceptualDistance
 
 STAGE = "autoencoder"
 SCALE_EXPONENT = 0.5  # standard deviations of the baked channels: natural ones, over the largest, to this power
-SAME_LATENTS = 0.02  # in latents of deviation 0.1 to 1; float16 weights make differences of 0.002
 EDGE_WEIGHT = 1.0
 
 
@@ -126,14 +124,6 @@ def patch_kernel(model: Any) -> PatchKernel:
 
 
 @torch.no_grad()
-def encode_all(model: Any, images: UInt8[np.ndarray, "count h w 3"]) -> Float[Tensor, "count c h2 w2"]:
-    """Latents of all pictures, float16, on the CPU."""
-    kernel = patch_kernel(model)
-    batches = (to_signed(images[k : k + 64]).to(kernel.bias.device) for k in range(0, len(images), 64))
-    return torch.cat([kernel.encode(batch).half().cpu() for batch in batches])
-
-
-@torch.no_grad()
 def patch_transform(
     model: Any,
     images: UInt8[np.ndarray, "count h w 3"],
@@ -181,20 +171,6 @@ def add_space_to_depth(layer: Any, channels: int, gain: float) -> None:
     for channel, (y, x) in itertools.product(range(channels), np.ndindex(2, 2)):
         if (place := 4 * channel + 2 * y + x) < layer.out_channels:
             layer.weight[place, channel, 1 + y, 1 + x] += gain  # taps 1 and 2 of a kernel meet the square itself
-
-
-def check_leading_channels(start: Any, model: Any, images: UInt8[np.ndarray, "count h w 3"], name: Path) -> None:
-    """ValueError when the model's first channels are not the start's, which the denoiser has learned to read.
-
-    They differ when further channels were fitted to pictures other than those that the start's were fitted to.
-    """
-    before, now = (encode_all(each, images).float() for each in (start, model))
-    apart = float((now[:, : before.shape[1]] - before).abs().max())
-    if apart > SAME_LATENTS:
-        raise ValueError(
-            f"train_nano: the latents of {name} differ by {apart:.2g} from the first {before.shape[1]} components of these "
-            f"pictures; expected at most {SAME_LATENTS}: start with the pictures that it was trained on"
-        )
 
 
 @torch.no_grad()

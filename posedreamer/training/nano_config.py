@@ -57,26 +57,18 @@ class TextConfig(Strict):
     length: Positive = 40
 
 
-class EmphasisConfig(Strict):
-    """What the denoiser's training attends to.
-
-    noise_mean, noise_std: of the logarithm of the noise level (Karras et al. 2022, eq. 5, for unit data). person_weight: extra
-    weight of latent cells on the body; head_weight: more of those on the head.
-    """
-
-    noise_mean: float
-    noise_std: PositiveFloat
-    person_weight: Annotated[float, Field(ge=0.0)] = 1.0
-    head_weight: Annotated[float, Field(ge=0.0)] = 0.0
-
-
 class DenoiserConfig(Strict):
-    """UNet and ControlNet. attention: which levels attend (themselves and the text), finest first; heads: per level.
+    """UNet, ControlNet and their training (nano_denoiser.py). pictures: so many of the first are trained on; none: all.
 
-    condition_channels: of the ControlNet's way from the map to the latents' cells; nothing of the map is lost when they are four
-    times as many at each halving. time_channels: of the UNet's embedding of time and text; none: 4 times the first of `channels`.
-    pictures: so many of the first are trained on; none: all. caption_dropout: share of pictures trained with the empty prompt.
-    emphasis: of all steps but the last `finish_steps`, which have that of `finish`.
+    attention: which levels attend (themselves and the text), finest first; heads: per level. condition_channels: of the
+    ControlNet's way from the map to the latents' cells; nothing of the map is lost when they are four times as many at each
+    halving. time_channels: of the UNet's embedding of time and text; none: 4 times the first of `channels`.
+
+    steps: with which previews are drawn. first_share: share of the pictures that are trained at the first step, from pure noise;
+    the others share the lower levels of noise evenly. own_share: share of those that go on from the denoiser's own first
+    prediction. crop: side in pixels of the squares trained on, around heads in `head_share` of the pictures, around places on the
+    body in `body_share`, and anywhere in the others; the last `whole_steps` see whole pictures. person_weight: extra weight of
+    latent cells on the body; head_weight: more of those on the head.
     """
 
     pictures: Positive | None = None
@@ -86,57 +78,24 @@ class DenoiserConfig(Strict):
     groups: Positive = 16
     condition_channels: tuple[Positive, ...]
     time_channels: Positive | None = None
-    caption_dropout: Share = 0.1
-    emphasis: EmphasisConfig
-    finish: EmphasisConfig
-    finish_steps: Annotated[int, Field(ge=0)]
-    loop: LoopConfig
-
-    @model_validator(mode="after")
-    def _finish_is_a_part(self) -> "DenoiserConfig":
-        if self.finish_steps > self.loop.steps:
-            raise ValueError(f"finish_steps ({self.finish_steps}) must not exceed loop.steps ({self.loop.steps})")
-        return self
-
-    def emphasis_at(self, step: int) -> EmphasisConfig:
-        """What step number `step` attends to."""
-        return self.finish if step >= self.loop.steps - self.finish_steps else self.emphasis
-
-
-class StudentConfig(Strict):
-    """The student of few steps (nano_student.py). steps: with which previews are drawn.
-
-    first_share: share of the pictures that are trained at the first step, from pure noise; the others share the lower levels of
-    noise evenly. own_share: share of those that go on from the student's own first prediction. crop: side in pixels of the squares
-    trained on, around heads in `head_share` of the pictures, around places on the body in `body_share`, and anywhere in the
-    others; the last `whole_steps` see whole pictures. Weights as in EmphasisConfig.
-    """
-
     steps: Positive = 4
     first_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
-    own_share: Share = 0.6
+    own_share: Share = 0.5
     crop: Positive = 128
-    head_share: Share = 0.5
-    body_share: Share = 0.5
+    head_share: Share = 0.35
+    body_share: Share = 0.45
     whole_steps: Annotated[int, Field(ge=0)] = 0
-    person_weight: Annotated[float, Field(ge=0.0)] = 3.0
-    head_weight: Annotated[float, Field(ge=0.0)] = 6.0
+    person_weight: Annotated[float, Field(ge=0.0)] = 4.0
+    head_weight: Annotated[float, Field(ge=0.0)] = 8.0
     loop: LoopConfig
 
     @model_validator(mode="after")
-    def _shares_are_of_one_batch(self) -> "StudentConfig":
+    def _shares_are_of_one_batch(self) -> "DenoiserConfig":
         if self.head_share + self.body_share > 1.0:
-            raise ValueError(f"head_share ({self.head_share}) and body_share ({self.body_share}) must not exceed 1 together")
+            raise ValueError(
+                f"head_share ({self.head_share}) and body_share ({self.body_share}) must not exceed 1 together"
+            )
         return self
-
-
-class PreviewConfig(Strict):
-    """How sample grids are drawn, as in `config.GeneratorConfig`."""
-
-    columns: Positive = 8
-    steps: Positive = 16
-    guidance: PositiveFloat = 2.0
-    controlnet_scale: PositiveFloat = 1.0
 
 
 class TrainNanoConfig(Strict):
@@ -146,6 +105,7 @@ class TrainNanoConfig(Strict):
 
     device: of torch; threads: that share a batch on the CPU (one anywhere else).
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
+    preview_columns: pictures side by side in a sample grid.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -159,8 +119,7 @@ class TrainNanoConfig(Strict):
     autoencoder: AutoencoderConfig
     text: TextConfig = TextConfig()
     denoiser: DenoiserConfig
-    student: StudentConfig
-    preview: PreviewConfig = PreviewConfig()
+    preview_columns: Positive = 8
 
     @model_validator(mode="after")
     def _threads_are_of_the_cpu(self) -> "TrainNanoConfig":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from posedreamer import torchvision_shim
 from posedreamer.bodies.catalog import load_body
@@ -44,13 +44,6 @@ def build_autoencoder(config: AutoencoderConfig) -> nn.Module:
         latent_channels=config.latent_channels,
         scaling_factor=1.0,
     )
-
-
-def load_start_autoencoder(start: Path) -> Any:
-    """The autoencoder of an exported pipeline, float32."""
-    from diffusers import AutoencoderTiny
-
-    return AutoencoderTiny.from_pretrained(start / "vae", dtype=torch.float32, local_files_only=True)
 
 
 def build_text_encoder(config: TextConfig, tokenizer: Any) -> nn.Module:
@@ -170,110 +163,49 @@ def add_hinges(layer: Any) -> None:
 
 
 def start_from(modules: Mapping[str, nn.Module], folder: Path) -> None:
-    """Copies the weights of an exported pipeline (any of MODULES, or `vae`) into the modules.
-
-    What the pipeline lacks is added silent, so the modules first compute what it did: attention, whose last layer starts at
-    zero; further latent channels, which are not listened to and predicted as zero (of a `vae` the decoder grows alone; its
-    encoder stays the module's own); further channels of the map's embedding, which nothing listens to yet. Any other difference in names or shapes raises ValueError.
-    """
+    """Copies the weights of an exported pipeline (any of MODULES, or `vae`) into modules of the same shapes; others: ValueError."""
     for name, module in modules.items():
         path = min((folder / name).glob("*.safetensors"), default=None)
         if path is None:
             raise ValueError(f"train_nano: no weights of {name} in {folder}; expected {name}/*.safetensors")
-        found, own = load_file(path), module.state_dict()
-        grown = {
-            key: _grown(found[key], own[key], axis) for key, axis in LATENT_AXES.items() if _grows(key, found, own)
-        }
-        if grown and name == "vae":
-            grown |= {key: tensor for key, tensor in own.items() if key.startswith("encoder.")}
-        found |= grown | {
-            key: _widened(found[key], own[key])
-            for key in found.keys() & own.keys()
-            if key.startswith("controlnet_cond_embedding.") and found[key].shape != own[key].shape
-        }
-        added = {key for key in own.keys() - found.keys() if ".attentions." in key}
-        shapes = [
-            {key: tuple(tensor.shape) for key, tensor in state.items() if key not in added} for state in (found, own)
-        ]
+        found = load_file(path)
+        shapes = [{key: tuple(tensor.shape) for key, tensor in state.items()} for state in (found, module.state_dict())]
         strange = sorted({key for key, _ in shapes[0].items() ^ shapes[1].items()})
         if strange:
             there, expected = ([f"{key} {shape.get(key)}" for key in strange[:5]] for shape in shapes)
             raise ValueError(
                 f"train_nano: {path} is no start for this config: {', '.join(there)}; expected {', '.join(expected)}"
             )
-        silent = {key: torch.zeros_like(own[key]) for key in added if ".proj_out." in key}
-        module.load_state_dict(own | found | silent)
-
-
-# The weights that latents come in and go out by, and which of their axes is that of the latent channels.
-LATENT_AXES = {"conv_in.weight": 1, "conv_out.weight": 0, "conv_out.bias": 0, "decoder.layers.0.weight": 1}
-
-
-def _grows(key: str, found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    return key in found and key in own and own[key].shape[LATENT_AXES[key]] > found[key].shape[LATENT_AXES[key]]
-
-
-def _grown(found: Tensor, own: Tensor, axis: int) -> Tensor:
-    """The weights found, and zeros for further channels."""
-    missing = list(found.shape)
-    missing[axis] = own.shape[axis] - found.shape[axis]
-    return torch.cat([found, found.new_zeros(missing)], dim=axis)
-
-
-def _widened(found: Tensor, own: Tensor) -> Tensor:
-    """The weights found as the first channels of `own`; from its further inputs to them comes nothing."""
-    if any(wide < narrow for wide, narrow in zip(own.shape, found.shape, strict=True)):
-        return found  # narrower than the start: the difference is told
-    wide = own.clone()
-    outputs = slice(0, found.shape[0])
-    wide[outputs] = 0.0
-    wide[(outputs, *(slice(0, size) for size in found.shape[1:]))] = found
-    return wide
-
-
-# Stable Diffusion's noise, but ending in pure noise; both schedulers walk along it.
-NOISE_SCHEDULE: dict[str, Any] = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "v_prediction",
-    "timestep_spacing": "trailing",
-    "rescale_betas_zero_snr": True,
-}
+        module.load_state_dict(found)
 
 
 def build_scheduler() -> Any:
-    """Stable Diffusion's noise schedule, but ending in pure noise; velocity prediction, DPM-Solver++ of second order.
+    """LCM on Stable Diffusion's noise schedule, but ending in pure noise; velocity prediction.
 
     Without the rescaling (Lin et al. 2023) the last step still shows the colours of large areas at this size: the model
     reads them there, never asks the text, and when sampling takes the noise's own tints for colours.
     """
-    from diffusers import DPMSolverMultistepScheduler
-
-    return DPMSolverMultistepScheduler(**NOISE_SCHEDULE)
-
-
-def build_student_scheduler() -> Any:
-    """LCM on the same noise schedule, at the times that a student looks at (nano_student.py)."""
     from diffusers import LCMScheduler
 
-    return LCMScheduler(**NOISE_SCHEDULE)
+    return LCMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
 
 
-def build_pipeline(
-    modules: Mapping[str, nn.Module], autoencoder: nn.Module, tokenizer: Any, scheduler: Any = None
-) -> Any:
-    """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker.
-
-    scheduler: none for that of `build_scheduler`.
-    """
+def build_pipeline(modules: Mapping[str, nn.Module], autoencoder: nn.Module, tokenizer: Any) -> Any:
+    """A StableDiffusionControlNetPipeline of the parts, in evaluation mode; it has no safety checker."""
     from diffusers import StableDiffusionControlNetPipeline
 
     parts: dict[str, Any] = {
         **{name: modules[name] for name in MODULES},
         "vae": autoencoder,
         "tokenizer": tokenizer,
-        "scheduler": scheduler or build_scheduler(),
+        "scheduler": build_scheduler(),
         "safety_checker": None,
         "feature_extractor": None,
     }

@@ -6,7 +6,6 @@ sample grids and loss curves, `validation.json` the loss on the validation set, 
 """
 
 import copy
-import hashlib
 import json
 import logging
 import shutil
@@ -25,20 +24,17 @@ from posedreamer.seeds import seed_for
 from posedreamer.stages.generation.diffusers_backend import FACTS, check_condition
 from posedreamer.strict import differences
 from posedreamer.training import nano_autoencoder as autoencoding
-from posedreamer.training import nano_diffusion as diffusion
-from posedreamer.training import nano_student as studying
+from posedreamer.training import nano_denoiser as denoising
 from posedreamer.training.critic import PatchCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
-from posedreamer.training.nano_config import PreviewConfig, TrainNanoConfig
+from posedreamer.training.nano_config import TrainNanoConfig
 from posedreamer.training.nano_model import (
     build_autoencoder,
     build_denoiser,
     build_pipeline,
     build_scheduler,
-    build_student_scheduler,
     build_text_encoder,
-    load_start_autoencoder,
     save_pipeline,
     start_from,
 )
@@ -48,7 +44,6 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 logger = logging.getLogger(__name__)
 
 FITTED = 1024  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
-CHECKED = 8  # pictures whose latents are compared with the start's
 FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
@@ -88,20 +83,18 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
     """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
     torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
     settings, model = config.autoencoder, cast(Any, build_autoencoder(config.autoencoder))
-    start = None if config.start is None else load_start_autoencoder(config.start)
-    if start is None or start.config.latent_channels < settings.latent_channels:
+    if config.start is None:
         fitted = (pictures.images[:FITTED], pictures.conditions[:FITTED])
         deviations = autoencoding.patch_transform(model, *fitted, settings)
         logger.info("autoencoder: latent deviations %s", deviations.round(3))
-    if config.start is not None:
+    else:
         start_from({"vae": model}, config.start)
-        autoencoding.check_leading_channels(start, model, pictures.images[:CHECKED], config.start)
     prepared(model, config.device)
     precision = getattr(torch, config.precision)
     loss_at = autoencoding.autoencoder_loss(
         model, pictures.images, pictures.conditions, settings, config.seed, precision, config.device
     )
-    shown = pictures.images[: config.preview.columns]
+    shown = pictures.images[: config.preview_columns]
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         averaged = copy.deepcopy(model)
@@ -128,106 +121,45 @@ def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
     return model.eval().requires_grad_(False).to(config.device, memory_format=torch.channels_last)
 
 
-def cached_latents(config: TrainNanoConfig, autoencoder: Any, pictures: PictureSet, out: Path) -> torch.Tensor:
-    """The latents of all pictures, kept in `out` for a run that is gone on with; those of other weights are removed."""
-    digest = hashlib.sha256((out / "autoencoder.safetensors").read_bytes()).hexdigest()[:16]
-    path = out / f"latents-{digest}-{len(pictures.images)}.safetensors"
-    if path.is_file():
-        return load_file(path)["latents"]
-    for other in out.glob("latents-*.safetensors"):
-        other.unlink()
-    latents = autoencoding.encode_all(autoencoder, pictures.images).contiguous()
-    draft = path.with_suffix(".draft")
-    save_file({"latents": latents}, draft)
-    draft.rename(path)
-    return latents
-
-
 def train_denoiser(
     config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool, validation: PictureSet | None = None
 ) -> Path:
-    """Trains (or resumes) UNet, ControlNet and text encoder on cached latents. Returns the folder of the last export.
+    """Trains (or resumes) UNet, ControlNet and text encoder. Returns the folder of the last export.
 
     validation: pictures whose loss is written to `validation.json` (step -> loss) with every preview.
     """
-    tokenizer, autoencoder = _tokenizer(config, pictures.prompts), load_autoencoder(config, out)
-    data = _with_words(tokenizer, pictures, cached_latents(config, autoencoder, pictures, out))
-    validated = None
-    if validation is not None:
-        validated = _with_words(tokenizer, validation, autoencoding.encode_all(autoencoder, validation.images))
-    torch.manual_seed(seed_for(config.seed, diffusion.STAGE, "weights"))
-    modules = _denoiser(config, tokenizer, *data.latents.shape[1:3])
+    tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
+
+    def with_tokens(shown: PictureSet) -> denoising.PictureTokens:
+        return denoising.PictureTokens(shown.images, shown.conditions, encode(tokenizer, shown.prompts), kernel)
+
+    data, validated = with_tokens(pictures), None if validation is None else with_tokens(validation)
+    torch.manual_seed(seed_for(config.seed, denoising.STAGE, "weights"))
+    modules = _denoiser(config, tokenizer, config.image_size // data.factor)
     if config.start is not None:
         start_from(modules, config.start)
-    alphas_cumprod, precision = build_scheduler().alphas_cumprod, getattr(torch, config.precision)
-    loss_at = diffusion.diffusion_loss(data, alphas_cumprod, config.denoiser, config.seed, precision)
+    settings, before = config.denoiser, trained_before(config)
+    scheduler, precision = build_scheduler(), getattr(torch, config.precision)
+    loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         if validated is not None:
-            emphasis = config.denoiser.emphasis
-            found = diffusion.validation_loss(averages, validated, alphas_cumprod, emphasis, precision)
+            found = denoising.validation_loss(averages, validated, scheduler, settings, precision)
             record_validation(out / "validation.json", step, found)
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
         shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer)
-        save_grid(out / "previews" / f"denoiser-{step:07d}.png", _preview_rows(shown, config.preview, pictures))
-        before, seen = trained_before(config), step * config.denoiser.loop.batch_size
+        rows = _preview_rows(shown, config.preview_columns, settings.steps, pictures)
+        save_grid(out / "previews" / f"denoiser-{step:07d}.png", rows)
         facts = {
             "trained_steps": before["trained_steps"] + step,
-            "trained_pictures": before["trained_pictures"] + seen,
+            "trained_pictures": before["trained_pictures"] + step * settings.loop.batch_size,
         }
         export(shown, out / "exports" / f"{step:07d}", out / "export", config, facts)
 
-    loop = config.denoiser.loop
-    _, losses = train(diffusion.STAGE, modules, loss_at, loop, out / diffusion.STAGE, preview, resume, config.threads)
+    folder = out / denoising.STAGE
+    _, losses = train(denoising.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
     save_loss_curve(out / "previews" / "denoiser.png", losses)
     return out / "export"
-
-
-def train_student(
-    config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool, validation: PictureSet | None = None
-) -> Path:
-    """Trains (or resumes) a student of few steps from the exported denoiser, or from the start if the run has none.
-
-    validation: as in `train_denoiser`; its losses go to `student_validation.json`. Returns the folder of the last export.
-    """
-    start = (out / "export").resolve() if (out / "export").is_dir() else config.start
-    if start is None:
-        raise ValueError(
-            f"train_nano: {out / 'export'} is missing, and there is no `start`; run the stage `denoiser` first"
-        )
-    tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
-
-    def student_set(shown: PictureSet) -> studying.StudentSet:
-        return studying.StudentSet(shown.images, shown.conditions, encode(tokenizer, shown.prompts), kernel)
-
-    data, validated = student_set(pictures), None if validation is None else student_set(validation)
-    torch.manual_seed(seed_for(config.seed, studying.STAGE, "weights"))
-    modules = _denoiser(config, tokenizer, config.autoencoder.latent_channels, config.image_size // data.factor)
-    start_from(modules, start)
-    settings, before = config.student, json.loads((start / FACTS).read_text())
-    scheduler, precision = build_student_scheduler(), getattr(torch, config.precision)
-    loss_at = studying.student_loss(data, scheduler, settings, config.seed, precision)
-
-    def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
-        if validated is not None:
-            found = studying.validation_loss(averages, validated, scheduler, settings, precision)
-            record_validation(out / "student_validation.json", step, found)
-        copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
-        shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer, build_student_scheduler())
-        drawing = PreviewConfig(columns=config.preview.columns, steps=settings.steps, guidance=1.0)
-        save_grid(out / "previews" / f"student-{step:07d}.png", _preview_rows(shown, drawing, pictures))
-        facts = {
-            "trained_steps": before["trained_steps"],
-            "trained_pictures": before["trained_pictures"],
-            "student_steps": settings.steps,
-            "student_pictures": before.get("student_pictures", 0) + step * settings.loop.batch_size,
-        }
-        export(shown, out / "students" / f"{step:07d}", out / "student_export", config, facts)
-
-    folder = out / studying.STAGE
-    _, losses = train(studying.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
-    save_loss_curve(out / "previews" / "student.png", losses)
-    return out / "student_export"
 
 
 def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, facts: Mapping[str, int]) -> None:
@@ -249,15 +181,9 @@ def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, fac
     logger.info("exported %s", json.dumps({**known, **facts}, sort_keys=True))
 
 
-def _with_words(tokenizer: Any, pictures: PictureSet, latents: torch.Tensor) -> diffusion.LatentSet:
-    """The pictures as the denoiser is trained on them."""
-    words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
-    return diffusion.LatentSet(latents, pictures.conditions, words, empty)
-
-
-def _denoiser(config: TrainNanoConfig, tokenizer: Any, channels: int, cells: int) -> dict[str, nn.Module]:
-    """UNet, ControlNet and text encoder for latents of so many channels and cells a side: fresh weights, on the run's device."""
-    unet, controlnet = build_denoiser(config.denoiser, config.text.width, channels, cells)
+def _denoiser(config: TrainNanoConfig, tokenizer: Any, cells: int) -> dict[str, nn.Module]:
+    """UNet, ControlNet and text encoder for latents of so many cells a side: fresh weights, on the run's device."""
+    unet, controlnet = build_denoiser(config.denoiser, config.text.width, config.autoencoder.latent_channels, cells)
     return {
         "unet": prepared(unet, config.device),
         "controlnet": prepared(controlnet, config.device),
@@ -279,17 +205,16 @@ def _tokenizer(config: TrainNanoConfig, prompts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def _preview_rows(pipeline: Any, drawing: PreviewConfig, pictures: PictureSet) -> list[np.ndarray]:
+def _preview_rows(pipeline: Any, columns: int, steps: int, pictures: PictureSet) -> list[np.ndarray]:
     """Conditions, generated pictures, true renders: the first pictures of the set, in two groups."""
-    rows, columns = [], drawing.columns
+    rows = []
     for first in (0, columns):
         part = slice(first, first + columns)
         generated = pipeline(
             prompt=list(pictures.prompts[part]),
             image=autoencoding.to_condition(pictures.conditions[part]),
-            num_inference_steps=drawing.steps,
-            guidance_scale=drawing.guidance,
-            controlnet_conditioning_scale=drawing.controlnet_scale,
+            num_inference_steps=steps,
+            guidance_scale=1.0,
             generator=[torch.Generator().manual_seed(k) for k in range(columns)],
             output_type="np",
         ).images

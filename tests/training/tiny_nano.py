@@ -31,12 +31,10 @@ def tiny_config(tmp_path, steps=4, threads=1, **loop):
             "text": {"width": 16, "layers": 1, "heads": 2, "length": 12},
             "denoiser": {
                 "channels": [8, 16], "attention": [False, True], "heads": [2, 2], "groups": 4,
-                "condition_channels": [4, 4, 8], "loop": times | {"matrix_rate": 1e-2} | loop,
-                "emphasis": {"noise_mean": 0.0, "noise_std": 1.0},
-                "finish": {"noise_mean": -1.0, "noise_std": 1.0, "person_weight": 3.0}, "finish_steps": 1,
+                "condition_channels": [4, 4, 8], "steps": 2, "crop": 16, "whole_steps": 1,
+                "loop": times | {"matrix_rate": 1e-2} | loop,
             },
-            "student": {"steps": 2, "crop": 16, "whole_steps": 1, "loop": times | {"matrix_rate": 1e-2} | loop},
-            "preview": {"columns": 2, "steps": 2},
+            "preview_columns": 2,
         }
     )  # fmt: skip
 

@@ -1,41 +1,33 @@
-"""Laws of the student of few steps: it is trained on the way that its scheduler draws it, and judged where it can know better."""
-
-import json
+"""Laws of the denoiser's training: it is trained on the way that its scheduler draws it, and judged where it can know better."""
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from tiny_nano import SIZE, random_pictures, tiny_config
 
 from posedreamer import torchvision_shim
 
 torchvision_shim.install()
-from posedreamer.training import nano_student  # noqa: E402
+from posedreamer.training import nano_denoiser  # noqa: E402
 from posedreamer.training.loop import batch_at  # noqa: E402
-from posedreamer.training.nano_autoencoder import PatchKernel, to_condition, to_signed  # noqa: E402
-from posedreamer.training.nano_config import EmphasisConfig, StudentConfig  # noqa: E402
+from posedreamer.training.nano_autoencoder import PatchKernel, error_weight, to_condition, to_signed  # noqa: E402
+from posedreamer.training.nano_config import DenoiserConfig  # noqa: E402
 from posedreamer.training.nano_crops import Crops  # noqa: E402
-from posedreamer.training.nano_diffusion import LatentSet, predict, velocity_error  # noqa: E402
-from posedreamer.training.nano_model import (  # noqa: E402
-    build_denoiser,
-    build_student_scheduler,
-    build_text_encoder,
-)
-from posedreamer.training.nano_run import train_autoencoder, train_denoiser, train_student  # noqa: E402
-from posedreamer.training.nano_student import (  # noqa: E402
+from posedreamer.training.nano_denoiser import (  # noqa: E402
     STAGE,
     Draws,
     Look,
-    StudentSet,
+    PictureTokens,
+    denoiser_loss,
     draw,
     look_at,
     look_error,
     near_body,
+    predict,
     set_all_times,
-    student_loss,
     validation_loss,
 )
+from posedreamer.training.nano_model import build_denoiser, build_scheduler, build_text_encoder  # noqa: E402
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of  # noqa: E402
 
 pytestmark = [
@@ -50,7 +42,7 @@ KERNEL = PatchKernel(
 
 
 def parts(tmp_path, **changes):
-    """Modules whose ControlNet answers, a student's settings, and twelve pictures."""
+    """Modules whose ControlNet answers, settings, twelve pictures, and their latents."""
     config, pictures = tiny_config(tmp_path), random_pictures()
     tokenizer = build_tokenizer(words_of(pictures.prompts), config.text.length)
     torch.manual_seed(0)
@@ -60,19 +52,13 @@ def parts(tmp_path, **changes):
     modules = {"unet": unet, "controlnet": controlnet, "text_encoder": build_text_encoder(config.text, tokenizer)}
     for module in modules.values():
         module.eval()
-    settings = StudentConfig.model_validate(config.student.model_dump() | changes)
-    words, empty = encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0]
-    latents = KERNEL.encode(to_signed(pictures.images))
-    return modules, settings, LatentSet(latents, pictures.conditions, words, empty)
-
-
-def student_set(data):
-    """The same pictures, as the student's training reads them."""
-    return StudentSet(random_pictures().images, data.conditions, data.tokens, KERNEL)
+    settings = DenoiserConfig.model_validate(config.denoiser.model_dump() | changes)
+    data = PictureTokens(pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), KERNEL)
+    return modules, settings, data, KERNEL.encode(to_signed(pictures.images))
 
 
 def scheduler_of(steps):
-    scheduler = build_student_scheduler()
+    scheduler = build_scheduler()
     scheduler.set_timesteps(steps)
     return scheduler
 
@@ -83,7 +69,7 @@ def noise_of(count, size=2):
 
 @pytest.mark.parametrize("steps", [2, 4, 8])
 def test_first_and_own_second_step_are_the_scheduler_s(tmp_path, monkeypatch, steps):
-    modules, _, data = parts(tmp_path)
+    modules, _, data, latents = parts(tmp_path)
     condition, words = to_condition(data.conditions[:2]), data.tokens[:2]
     noise, scheduler = noise_of(2), scheduler_of(steps)
     monkeypatch.setattr("diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: noise[1])
@@ -98,38 +84,43 @@ def test_first_and_own_second_step_are_the_scheduler_s(tmp_path, monkeypatch, st
         scheduler = scheduler_of(steps)
         for place in range(2):
             draws = Draws(torch.tensor([place, place]), torch.tensor([place > 0] * 2), noise)
-            look = look_at(modules, data.latents[:2], condition, words, draws, scheduler)
+            look = look_at(modules, latents[:2], condition, words, draws, scheduler)
             # LCM's boundary condition makes its prediction differ from ours by a millionth of the noisy latents.
             torch.testing.assert_close(look.noisy, seen[place], atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(look.clean, predicted[place], atol=1e-4, rtol=1e-4)
 
 
-def test_from_true_latents_the_loss_is_the_denoiser_s(tmp_path, monkeypatch):
-    monkeypatch.setattr(nano_student, "mirrored", lambda images, maps: (images, maps))
-    weights = {"person_weight": 2.0, "head_weight": 3.0}
-    modules, settings, data = parts(tmp_path, first_share=1e-6, own_share=0.0, crop=SIZE, **weights)
-    size, scheduler = settings.loop.batch_size, build_student_scheduler()
-    found = student_loss(student_set(data), scheduler, settings, SEED, torch.float32)
-    draws = draw(settings, (size, *data.latents.shape[1:]), len(scheduler.timesteps), SEED, 0)
+def test_from_true_latents_the_loss_is_that_of_the_velocity(tmp_path, monkeypatch):
+    """v = sqrt(alpha) noise - sqrt(1 - alpha) latents (Salimans and Ho 2022), its error weighted on body and head."""
+    monkeypatch.setattr(nano_denoiser, "mirrored", lambda images, maps: (images, maps))
+    modules, settings, data, latents = parts(
+        tmp_path, first_share=1e-6, own_share=0.0, crop=SIZE, person_weight=2.0, head_weight=3.0
+    )
+    size, scheduler = settings.loop.batch_size, build_scheduler()
+    found = denoiser_loss(data, scheduler, settings, SEED, torch.float32)
+    draws = draw(settings, (size, *latents.shape[1:]), len(scheduler.timesteps), SEED, 0)
     assert len(set(draws.place.tolist())) > 1 and draws.place.min() > 0 and not draws.own.any()
-    emphasis = EmphasisConfig(noise_mean=0.0, noise_std=1.0, **weights)
-    rows, kept = batch_at(SEED, STAGE, 0, size, 12), torch.zeros(size, dtype=torch.bool)
-    times, alphas = scheduler.timesteps[draws.place], scheduler.alphas_cumprod
+    rows, times, noise = batch_at(SEED, STAGE, 0, size, 12), scheduler.timesteps[draws.place], draws.noise[1]
+    alpha, condition = scheduler.alphas_cumprod[times][:, None, None, None], to_condition(data.conditions[rows])
+    noisy, expected = (
+        alpha.sqrt() * first + sign * (1 - alpha).sqrt() * second
+        for sign, first, second in ((1, latents[rows], noise), (-1, noise, latents[rows]))
+    )
     with torch.no_grad():
-        errors = velocity_error(modules, data, rows, times, draws.noise[1], kept, alphas, emphasis, torch.float32)
+        error = (predict(modules, noisy, times, data.tokens[rows], condition) - expected).square()
         loss = found(0, slice(0, size), modules)
-    torch.testing.assert_close(loss, errors.mean(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loss, (error * error_weight(condition, 2.0, 3.0, FACTOR)).mean(), atol=1e-5, rtol=1e-4)
 
 
 def test_from_pure_noise_nothing_is_seen_of_the_true_latents(tmp_path):
-    modules, _, data = parts(tmp_path)
+    modules, _, data, latents = parts(tmp_path)
     condition, words, draws = to_condition(data.conditions[:2]), data.tokens[:2], Draws(torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), noise_of(2))  # fmt: skip
-    looks = [look_at(modules, clean, condition, words, draws, scheduler_of(4)) for clean in (data.latents[:2], data.latents[2:4])]  # fmt: skip
+    looks = [look_at(modules, clean, condition, words, draws, scheduler_of(4)) for clean in (latents[:2], latents[2:4])]  # fmt: skip
     assert torch.equal(looks[0].clean, looks[1].clean) and torch.equal(looks[0].noisy, draws.noise[0])
 
 
 def test_own_predictions_are_seen_as_they_are_and_get_no_gradient(tmp_path):
-    modules, _, data = parts(tmp_path)
+    modules, _, data, latents = parts(tmp_path)
     condition, words, noise, scheduler = (
         to_condition(data.conditions[:2]),
         data.tokens[:2],
@@ -137,19 +128,19 @@ def test_own_predictions_are_seen_as_they_are_and_get_no_gradient(tmp_path):
         scheduler_of(4),
     )
     draws = Draws(torch.tensor([3, 3]), torch.tensor([False, True]), noise)
-    look = look_at(modules, data.latents[:2], condition, words, draws, scheduler)
+    look = look_at(modules, latents[:2], condition, words, draws, scheduler)
     first = Draws(torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), noise)
-    own = look_at(modules, data.latents[:2], condition, words, first, scheduler).clean
+    own = look_at(modules, latents[:2], condition, words, first, scheduler).clean
     alpha = scheduler.alphas_cumprod[scheduler.timesteps[3]]
     below = (look.noisy - (1 - alpha).sqrt() * noise[1]) / alpha.sqrt()
     assert not look.noisy.requires_grad and look.clean.requires_grad
     assert look.own.flatten().tolist() == [False, True]
-    for picture, base in enumerate((data.latents, own)):
+    for picture, base in enumerate((latents, own)):
         torch.testing.assert_close(below[picture], base[picture].detach(), atol=1e-4, rtol=1e-4)
 
 
 def test_each_step_is_trained_as_often_as_its_share_says(tmp_path):
-    _, settings, _ = parts(tmp_path, first_share=0.4, own_share=0.5)
+    _, settings, *_ = parts(tmp_path, first_share=0.4, own_share=0.5)
     draws = draw(settings, (20000, 1, 1, 1), 4, SEED, 0)
     shares = np.bincount(draws.place.numpy(), minlength=4) / 20000
     np.testing.assert_allclose(shares, [0.4, 0.2, 0.2, 0.2], atol=0.015)
@@ -158,7 +149,7 @@ def test_each_step_is_trained_as_often_as_its_share_says(tmp_path):
 
 
 def test_every_number_of_steps_is_drawn_at_times_that_are_trained():
-    scheduler = build_student_scheduler()
+    scheduler = build_scheduler()
     set_all_times(scheduler)
     trained = set(scheduler.timesteps.tolist())
     for steps in range(1, 17):
@@ -167,7 +158,7 @@ def test_every_number_of_steps_is_drawn_at_times_that_are_trained():
 
 
 def test_squares_are_cut_out_of_pictures_and_maps_alike(tmp_path):
-    data = student_set(parts(tmp_path)[2])
+    data = parts(tmp_path)[2]
     rows, crops, device = np.array([3, 7]), Crops(np.array([5, 0]), np.array([0, 9]), 16), torch.device("cpu")
     clean, condition, words = data.batch(rows, crops, np.array([False, True]), device)
     first, second = data.images[3, 5:21, 0:16], data.images[7, 0:16, 9:25][:, ::-1]
@@ -200,62 +191,31 @@ def test_near_the_body_are_its_cells_and_their_neighbours():
 
 
 def test_the_last_steps_see_whole_pictures(tmp_path, monkeypatch):
-    modules, settings, data = parts(tmp_path, whole_steps=1)
-    sides, draw_crops = [], nano_student.draw_crops
-    monkeypatch.setattr(nano_student, "draw_crops", lambda *given: sides.append(given[2]) or draw_crops(*given))
-    loss_at = student_loss(student_set(data), build_student_scheduler(), settings, SEED, torch.float32)
+    modules, settings, data, _ = parts(tmp_path, whole_steps=1)
+    sides, draw_crops = [], nano_denoiser.draw_crops
+    monkeypatch.setattr(nano_denoiser, "draw_crops", lambda *given: sides.append(given[2]) or draw_crops(*given))
+    loss_at = denoiser_loss(data, build_scheduler(), settings, SEED, torch.float32)
     with torch.no_grad():
         for step in (0, settings.loop.steps - 2, settings.loop.steps - 1):
             loss_at(step, slice(0, 2), modules)
     assert sides == [16, 16, SIZE]
 
 
-def test_the_student_is_exported_with_its_own_scheduler_and_its_loss_on_other_pictures(tmp_path):
-    from diffusers import StableDiffusionControlNetPipeline
-
-    config, pictures = tiny_config(tmp_path), random_pictures()
-    with pytest.raises(ValueError, match="run the stage `denoiser` first"):
-        train_student(config, pictures, tmp_path, resume=False)
-    train_autoencoder(config, pictures, tmp_path, resume=False)
-    start = train_denoiser(config, pictures, tmp_path, resume=False)
-    folder = train_student(config, pictures, tmp_path, False, random_pictures())
-    pipeline, before = (
-        StableDiffusionControlNetPipeline.from_pretrained(path, local_files_only=True) for path in (folder, start)
-    )
-    assert type(pipeline.scheduler).__name__ == "LCMScheduler"
-    assert '"student_steps": 2' in (folder / "posedreamer.json").read_text()
-    for name in ("unet", "controlnet", "text_encoder"):
-        pairs = zip(getattr(pipeline, name).parameters(), getattr(before, name).parameters(), strict=True)
-        assert not all(torch.equal(*pair) for pair in pairs), name
-    assert list(json.loads((tmp_path / "student_validation.json").read_text())) == ["4"]
-
-
-def test_a_run_without_a_denoiser_goes_on_from_its_start(tmp_path):
-    pictures, first, second = random_pictures(), tmp_path / "first", tmp_path / "second"
-    config = tiny_config(tmp_path, learning_rate=1e-9, matrix_rate=1e-9)
-    train_autoencoder(config, pictures, first, resume=False)
-    start = train_denoiser(config, pictures, first, resume=False)
-    config = tiny_config(tmp_path, learning_rate=1e-9, matrix_rate=1e-9).model_copy(update={"start": start})
-    train_autoencoder(config, pictures, second, resume=False)
-    folder = train_student(config, pictures, second, resume=False)
-    weights, before = (load_file(path / "unet" / "diffusion_pytorch_model.safetensors") for path in (folder, start))
-    for name, weight in weights.items():
-        torch.testing.assert_close(weight, before[name], atol=1e-3, rtol=1e-3, msg=name)
-    assert json.loads((folder / "posedreamer.json").read_text())["trained_steps"] == 4
+def test_shares_of_squares_are_of_one_batch(tmp_path):
+    settings = tiny_config(tmp_path).denoiser.model_dump() | {"head_share": 0.6, "body_share": 0.5}
+    with pytest.raises(ValueError, match=r"head_share \(0.6\) and body_share \(0.5\) must not exceed 1 together"):
+        DenoiserConfig.model_validate(settings)
 
 
 def test_validation_does_not_depend_on_the_run_s_seed_and_knows_better_nets(tmp_path):
-    modules, settings, data = parts(tmp_path)
-    found = [
-        validation_loss(modules, student_set(data), build_student_scheduler(), settings, torch.float32)
-        for _ in range(2)
-    ]
+    modules, settings, data, _ = parts(tmp_path)
+    found = [validation_loss(modules, data, build_scheduler(), settings, torch.float32) for _ in range(2)]
     assert found[0] == found[1]
     optimizer = torch.optim.Adam(modules["unet"].parameters(), lr=3e-3)
-    loss_at = student_loss(student_set(data), build_student_scheduler(), settings, SEED, torch.float32)
+    loss_at = denoiser_loss(data, build_scheduler(), settings, SEED, torch.float32)
     for step in range(20):
         optimizer.zero_grad()
         loss_at(step, slice(0, 4), modules).backward()
         optimizer.step()
-    better = validation_loss(modules, student_set(data), build_student_scheduler(), settings, torch.float32)
+    better = validation_loss(modules, data, build_scheduler(), settings, torch.float32)
     assert better < 0.98 * found[0]

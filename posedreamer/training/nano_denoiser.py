@@ -1,25 +1,25 @@
-"""The student of few steps: the denoiser, trained to draw the body in one, and to keep it in those that follow.
+"""The denoiser: UNet, ControlNet and text encoder, trained to draw the body in one step and to keep it in those that follow.
 
-It is drawn as consistency models are (Luo et al. 2023, LCM; diffusers' LCMScheduler): clean latents are predicted from pure
-noise, noise of the next level is laid over them, and so on. It is trained at all levels that LCM's scheduler chooses from, so
-it can be drawn with any number of steps.
-
-It may begin at a denoiser, or at fresh weights: bodies were read at .87 of the OKS of true renders after an hour of the latter.
+It is drawn as consistency models are (Song et al. 2023; Luo et al. 2023, LCM; diffusers' LCMScheduler): clean latents are
+predicted from pure noise, noise of the next level is laid over them, and so on. It is trained at all levels that LCM's scheduler
+chooses from, so it can be drawn with any number of steps. There is no teacher: the targets are true latents.
 
 Condition map and prompt say nearly all of a body. The mean of 24 renders of one body and prompt, in other light, with other
 cuts of the clothes, was read by the judge as well as any one of them; one step from pure noise is to predict that mean, and a
-denoiser hardly ever sees pure noise. So many of the student's pictures are trained there, most of them as squares on the body,
-where a second of training teaches most.
+denoiser that is trained at all levels alike hardly ever sees pure noise. So many of the pictures are trained there, most of them
+as squares on the body, where a second of training teaches most: bodies were read at .87 of the OKS of true renders after an
+hour, at .67 after three times as many pictures the usual way (docs/nano_model_card.md).
 
 In the steps that follow, a denoiser that was trained on noised true latents believes what it sees, takes its own soft
 predictions for what the picture shows, and keeps them soft: one step made bodies that the judge read at .75 of the OKS of true
-renders, four steps made .67 of it. (The gap is known as exposure bias: Ning et al. 2023.) So the student learns from latents
-that it predicted itself, as Yin et al. 2024 (DMD2, section 4.5) do; the true latents stay the target. On the body, that is.
-Away from it a picture of the same prompt may show anything, and a prediction has nothing to do with the true picture, so there
-only noised true latents count.
+renders, four steps made .67 of it. (The gap is known as exposure bias: Ning et al. 2023.) So it learns from latents that it
+predicted itself, as Yin et al. 2024 (DMD2, section 4.5) do; the true latents stay the target. On the body, that is. Away from it
+a picture of the same prompt may show anything, and a prediction has nothing to do with the true picture, so there only noised
+true latents count.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,15 +31,14 @@ from torch import Tensor
 from posedreamer.seeds import generator_for
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_weight, to_condition, to_signed
-from posedreamer.training.nano_config import StudentConfig
+from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
-from posedreamer.training.nano_diffusion import predict
 
-STAGE = "student"
+STAGE = "denoiser"
 VALIDATION_BATCH = 32
 
 
-class StudentSet(NamedTuple):
+class PictureTokens(NamedTuple):
     """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts, and how pictures become latents.
 
     Squares may begin at any pixel, and be mirrored: the same body then falls otherwise into the latents' cells. A cell's
@@ -67,10 +66,10 @@ class StudentSet(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One step of the drawing for each picture: what the student saw, and what it made of it.
+    """One step of the drawing for each picture: what the denoiser saw, and what it made of it.
 
-    clean: predicted latents. loudness: of the noise in `noisy` (1 is pure noise). own: pictures whose noise was laid over the
-    student's prediction, not over the true latents.
+    clean: predicted latents. loudness: of the noise in `noisy` (1 is pure noise). own: pictures whose noise was laid over a
+    prediction, not over the true latents.
     """
 
     noisy: Float[Tensor, "batch c h2 w2"]
@@ -97,8 +96,10 @@ class Draws(NamedTuple):
         return Draws(*(values.to(device) for values in self))
 
 
-def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: int, precision: torch.dtype) -> LossAt:
-    """The mean of `picture_errors` over a step's batch. scheduler: the LCMScheduler that the student is drawn with."""
+def denoiser_loss(
+    data: PictureTokens, scheduler: Any, config: DenoiserConfig, seed: int, precision: torch.dtype
+) -> LossAt:
+    """The mean of `picture_errors` over a step's batch. scheduler: the LCMScheduler that is drawn with."""
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     set_all_times(scheduler)
 
@@ -117,7 +118,7 @@ def student_loss(data: StudentSet, scheduler: Any, config: StudentConfig, seed: 
 
 @torch.no_grad()
 def validation_loss(
-    modules: Modules, data: StudentSet, scheduler: Any, config: StudentConfig, precision: torch.dtype
+    modules: Modules, data: PictureTokens, scheduler: Any, config: DenoiserConfig, precision: torch.dtype
 ) -> float:
     """The training's loss on other pictures, whole ones, with steps and noise that are the same in every run."""
     count, errors = len(data.conditions), []
@@ -136,13 +137,13 @@ def picture_errors(
     seen: tuple[Float[Tensor, "batch c h2 w2"], Float[Tensor, "batch 3 h w"], Int64[Tensor, "batch length"]],
     draws: Draws,
     scheduler: Any,
-    config: StudentConfig,
+    config: DenoiserConfig,
     factor: int,
     precision: torch.dtype,
 ) -> Float[Tensor, " batch"]:
     """Mean square error of the velocity of each picture's `Look` (`look_error`).
 
-    seen: as `StudentSet.batch` gives them. scheduler: its time steps are set.
+    seen: as `PictureTokens.batch` gives them. scheduler: its time steps are set.
     """
     clean, condition, words = seen
     with autocast(modules, precision):
@@ -156,7 +157,7 @@ def set_all_times(scheduler: Any) -> None:
     scheduler.set_timesteps(scheduler.config.original_inference_steps)
 
 
-def draw(config: StudentConfig, shape: tuple[int, ...], times: int, seed: int, step: int) -> Draws:
+def draw(config: DenoiserConfig, shape: tuple[int, ...], times: int, seed: int, step: int) -> Draws:
     """For the whole batch of a step. shape: of its latents; times: number of time steps."""
     size = shape[0]
     shares = torch.tensor([config.first_share] + [(1.0 - config.first_share) / (times - 1)] * (times - 1))
@@ -174,7 +175,7 @@ def look_at(
     draws: Draws,
     scheduler: Any,
 ) -> Look:
-    """Each picture at its step of the drawing. No gradient goes from what the student sees to where that comes from.
+    """Each picture at its step of the drawing. No gradient goes from what is seen to where that comes from.
 
     clean: true latents. scheduler: its time steps are set.
     """
@@ -194,6 +195,27 @@ def look_at(
     noisy = torch.where(is_first, draws.noise[0], signal * base + loudness * draws.noise[1])
     velocity = predict(modules, noisy, time, words, condition)
     return Look(noisy, signal * noisy - loudness * velocity.float(), loudness, own[:, None, None, None])
+
+
+def predict(
+    modules: Mapping[str, Any],
+    noisy: Float[Tensor, "batch c h2 w2"],
+    times: Int64[Tensor, " batch"],
+    words: Int64[Tensor, "batch length"],
+    condition: Float[Tensor, "batch 3 h w"],
+) -> Tensor:
+    """The UNet's output, a velocity, under the ControlNet, as the pipeline computes it."""
+    noisy = noisy.contiguous(memory_format=torch.channels_last)
+    text = modules["text_encoder"](words).last_hidden_state
+    down, middle = modules["controlnet"](noisy, times, text, condition, return_dict=False)
+    return modules["unet"](
+        noisy,
+        times,
+        encoder_hidden_states=text,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+        return_dict=False,
+    )[0]
 
 
 def look_error(

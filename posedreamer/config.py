@@ -87,7 +87,10 @@ class ViewpointConfig(Strict):
 
 
 class SamplingConfig(Strict):
-    """Stage 1. prompts: an embedded grammar by name, or a YAML file. split: which part of assets/splits.yaml is drawn."""
+    """Stage 1. prompts: an embedded grammar by name, or a YAML file. split: which part of assets/splits.yaml is drawn.
+
+    labels_of: a run whose labels and prompts are taken instead, place by place; nothing else here but the rasterizer counts then.
+    """
 
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)] = (SourceConfig(kind="library"),)
     split: Split = "all"
@@ -95,6 +98,7 @@ class SamplingConfig(Strict):
     viewpoints: ViewpointConfig = ViewpointConfig()
     betas_sigma: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0
     rasterizer: Literal["numba", "opengl"] = "numba"
+    labels_of: str | None = None
 
 
 class GeneratorConfig(Strict):
@@ -288,6 +292,12 @@ class Config(Strict):
             )
         if self.generator.model == "renderer" and self.body != "open":
             raise ValueError(f"generator.model `renderer` needs `body: open`, got body {self.body!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_of_a_run_are_all_there_are(self) -> "Config":
+        if self.sampling.labels_of is not None and self.mining.curriculum.share > 0:
+            raise ValueError("sampling.labels_of: labels are those of another run; set mining.curriculum.share to 0")
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ from posedreamer.stages.filtering.stage import FilteringStage
 from posedreamer.stages.generation.renderer import RENDERER, RenderingStage
 from posedreamer.stages.generation.stage import GenerationStage
 from posedreamer.stages.mining.stage import MiningStage
+from posedreamer.stages.sampling.redraw import RedrawingStage
 from posedreamer.stages.sampling.stage import SamplingStage
 from posedreamer.storage.manifest import open_run
 from posedreamer.storage.provenance import describe_body, make_manifest
@@ -91,7 +92,7 @@ def open_inputs(config: Config, run_dir: str) -> BodyModel:
     """Loads what can be missing, and opens the run directory for this config; whatever is wrong is said before any work."""
     body = load_body(config.body)
     weights = {}
-    for stage in (SamplingStage.from_config(config), generation_stage(config)):
+    for stage in (sampling_stage(config), generation_stage(config)):
         weights.update(stage.check_inputs())
     if config.mining.learner is not None:
         weights.update(find_estimator(config.mining.learner.model, body))
@@ -107,11 +108,18 @@ def make_line(config: Config, run_dir: str, round_index: int) -> Line:
         plain.setup()
         curriculum = hand_over(config, run_dir, round_index, plain.source)
     return Line(
-        sampling=SamplingStage.from_config(config, curriculum),
+        sampling=sampling_stage(config, curriculum),
         generation=generation_stage(config),
         mining=mining_stage(config),
         filtering=filtering_stage(config),
     )
+
+
+def sampling_stage(config: Config, curriculum: str | None = None) -> SamplingStage | RedrawingStage:
+    """Stage 1 as configured: labels that are drawn, or those of another run."""
+    if config.sampling.labels_of is not None:
+        return RedrawingStage.from_config(config)
+    return SamplingStage.from_config(config, curriculum)
 
 
 def generation_stage(config: Config) -> GenerationStage | RenderingStage:

@@ -29,6 +29,7 @@ def write(tmp_path: Path, text: str) -> Path:
         ("name: a\nfilters: {order: [oks, oks]}\n", "filters"),
         ("name: a\nbody: x.npz\nreference: {renders: 40}\n", "reference.renders"),
         ("name: a\nmining: {target: hmr}\n", "needs a `learner`"),
+        ("name: a\nsampling: {labels_of: runs/a}\n", "mining.curriculum.share"),
         ("name: a\nmining: {learner: {model: runs/learner, settings: {size: 3}}}\n", "mining.learner"),
     ],
 )

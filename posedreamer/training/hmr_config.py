@@ -1,8 +1,8 @@
 """The settings of the mesh-recovery learner's training: strict, frozen models over configs/train_hmr_*.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from posedreamer.strict import Positive, Share, Strict
 from posedreamer.training.loop_config import LoopConfig
@@ -53,16 +53,25 @@ class WeightsConfig(Strict):
     root: NotNegative = 1.0
 
 
+class DataConfig(Strict):
+    """People of one source: a run, a folder of tars, a glob or a URL (`find_tars`).
+
+    samples: so many of them, chosen by the hashes of their keys, so that fewer are a part of more; none: all.
+    """
+
+    source: str
+    samples: Positive | None = None
+
+
 class TrainHmrConfig(Strict):
-    """All of it. data, validation: runs, folders of tars, globs, URLs (`find_tars`). samples: of the first so many; none: all.
+    """All of it. data, validation: sources of people, by name alone where all of theirs are meant.
 
     start: folder of a learner that training goes on from; none: fresh weights, on ImageNet's backbone where there are some.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    data: Annotated[tuple[str, ...], Field(min_length=1)]
-    samples: Positive | None = None
-    validation: tuple[str, ...] = ()
+    data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    validation: tuple[DataConfig, ...] = ()
     start: str | None = None
     body: str = "open"
     threads: Positive = 2
@@ -72,6 +81,13 @@ class TrainHmrConfig(Strict):
     augment: AugmentConfig = AugmentConfig()
     weights: WeightsConfig = WeightsConfig()
     loop: LoopConfig
+
+    @field_validator("data", "validation", mode="before")
+    @classmethod
+    def _names_are_sources(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return [{"source": part} if isinstance(part, str) else part for part in value]
 
     @model_validator(mode="after")
     def _threads_are_of_the_cpu(self) -> "TrainHmrConfig":

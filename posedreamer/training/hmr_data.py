@@ -5,6 +5,7 @@ begins and its label arrays, `keys.json` the keys, and `pack.json`, written last
 from wherever they are; a batch then costs nothing but its own pictures.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ from posedreamer.storage.images import decode_rgb
 from posedreamer.storage.locate import find_tars
 from posedreamer.storage.tarball import read_groups
 from posedreamer.strict import differences
-from posedreamer.training.hmr_config import AugmentConfig
+from posedreamer.training.hmr_config import AugmentConfig, DataConfig
 
 LABELS = (*PARAMETER_SHAPES, "K", "bbox")
 MIRROR = np.diag([-1.0, 1.0, 1.0])
@@ -55,13 +56,16 @@ class People(NamedTuple):
         return decode_rgb(data, f"sample {self.keys[row]}")
 
 
-def pack_people(sources: Sequence[str], folder: Path, body: BodyModel, limit: int | None = None) -> People:
-    """The people of the tars that the sources mean, in order, packed into `folder` if they are not yet.
+def pack_people(parts: Sequence[DataConfig], folder: Path, body: BodyModel) -> People:
+    """The people of the parts, one part after the other in the order of its tars, packed into `folder` if they are not yet.
 
-    limit: of the first so many. A sample of another body, or a folder with other tars, is a ValueError.
+    A part with fewer people than it should give, a sample of another body, or a folder made of other parts is a ValueError.
     """
-    tars = [tar for source in sources for tar in find_tars(source)]
-    made_of = {"tars": tars, "limit": limit, "body": body.sha256}
+    tars = [find_tars(part.source) for part in parts]
+    made_of = {
+        "parts": [{"tars": found, "samples": part.samples} for part, found in zip(parts, tars, strict=True)],
+        "body": body.sha256,
+    }
     if (folder / "pack.json").is_file():
         if strange := differences(json.loads((folder / "pack.json").read_text()), made_of):
             raise ValueError(f"pack {folder}: made of {strange}; choose another folder")
@@ -70,7 +74,7 @@ def pack_people(sources: Sequence[str], folder: Path, body: BodyModel, limit: in
     folder.mkdir(parents=True)
     starts, keys, rows = [0], [], []
     with (folder / "pictures.bin").open("wb") as file:
-        for where, key, members in _samples(tars, limit):
+        for where, key, members in _samples(parts, tars):
             record = read_record(members, where)
             if record["body"]["sha256"] != body.sha256:
                 raise ValueError(f"{where}: body {record['body']['name']}, expected {body.name} {body.sha256[:12]}")
@@ -82,7 +86,7 @@ def pack_people(sources: Sequence[str], folder: Path, body: BodyModel, limit: in
             keys.append(key)
             rows.append(npz_to_arrays(members["label.npz"], f"{where}: label.npz", list(LABELS)))
     if not keys:
-        raise ValueError(f"no samples in {', '.join(sources)}")
+        raise ValueError(f"no samples in {', '.join(part.source for part in parts)}")
     labels = {name: np.stack([row[name] for row in rows]) for name in LABELS}
     with (folder / "labels.npz").open("wb") as file:
         np.savez(file, allow_pickle=False, **labels, starts=np.array(starts))
@@ -102,16 +106,29 @@ def open_people(folder: Path) -> People:
     return People(np.asarray(pictures), starts, json.loads((folder / "keys.json").read_text()), labels)
 
 
-def _samples(tars: Sequence[str], limit: int | None) -> Iterator[tuple[str, str, dict[str, bytes]]]:
-    count = 0
+def _samples(parts: Sequence[DataConfig], tars: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, dict[str, bytes]]]:
+    """Where each sample of the parts is, its key, and its members. Tars are read twice where a part gives a number of its people."""
+    for part, found in zip(parts, tars, strict=True):
+        chosen = None if part.samples is None else _chosen_keys(part.source, found, part.samples)
+        for where, key, members in _groups(found):
+            if chosen is None or key in chosen:
+                yield where, key, members
+
+
+def _groups(tars: Sequence[str]) -> Iterator[tuple[str, str, dict[str, bytes]]]:
     for tar in tars:
         filesystem, inside = open_filesystem(tar)
         with filesystem.open(inside, "rb") as stream:
             for key, members in read_groups(stream, tar):
-                if limit is not None and count == limit:
-                    return
-                count += 1
                 yield f"{tar}: key {key}", key, members
+
+
+def _chosen_keys(source: str, tars: Sequence[str], count: int) -> set[str]:
+    """The `count` keys whose hashes come first."""
+    keys = sorted((key for _, key, _ in _groups(tars)), key=lambda key: hashlib.sha256(key.encode()).digest())
+    if len(keys) < count:
+        raise ValueError(f"{source}: {len(keys)} samples, expected at least {count}")
+    return set(keys[:count])
 
 
 class Targets(NamedTuple):

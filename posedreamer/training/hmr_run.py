@@ -28,7 +28,7 @@ from posedreamer.training.nano_preview import add_entry, save_loss_curve
 
 logger = logging.getLogger(__name__)
 
-FIXED = ("seed", "data", "samples", "start", "body", "network", "augment")  # what may not change within a run
+FIXED = ("seed", "data", "start", "body", "network", "augment")  # what may not change within a run
 
 
 def train_hmr(config: TrainHmrConfig, out: Path, resume: bool) -> Path:
@@ -41,7 +41,7 @@ def train_hmr(config: TrainHmrConfig, out: Path, resume: bool) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     write_file(out / "config.json", (json.dumps(content, indent=2) + "\n").encode())
     body = load_body(config.body)
-    people = pack_people(config.data, out / "people", body, config.samples)
+    people = pack_people(config.data, out / "people", body)
     validation = pack_people(config.validation, out / "validation", body) if config.validation else None
     network = first_network(config)
     prepared(network, config.device)

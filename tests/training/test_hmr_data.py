@@ -14,7 +14,7 @@ from posedreamer.estimators.hmr import Recovered, encode_root
 from posedreamer.geometry.cameras import project
 from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT, COCO_KEYPOINTS, mirror_permutation
 from posedreamer.storage.reader import open_shards
-from posedreamer.training.hmr_config import AugmentConfig
+from posedreamer.training.hmr_config import AugmentConfig, DataConfig
 from posedreamer.training.hmr_data import (
     draw_view,
     look_worse,
@@ -27,12 +27,13 @@ from posedreamer.training.hmr_data import (
 )
 
 SAMPLE = str(Path(__file__).parents[2] / "shards" / "sample")
+ALL = [DataConfig(source=SAMPLE)]
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    return pack_people([SAMPLE], tmp_path_factory.mktemp("pack") / "people", load_body())
+    return pack_people(ALL, tmp_path_factory.mktemp("pack") / "people", load_body())
 
 
 def test_a_pack_holds_what_the_shards_hold_in_their_order(people):
@@ -44,30 +45,46 @@ def test_a_pack_holds_what_the_shards_hold_in_their_order(people):
             assert np.array_equal(people.labels[name][place], row[name]), name
 
 
-def test_packing_twice_reads_the_pack_and_refuses_other_sources(tmp_path, monkeypatch):
-    first = pack_people([SAMPLE], tmp_path / "people", load_body(), limit=3)
+def some(count):
+    return [DataConfig(source=SAMPLE, samples=count)]
+
+
+def test_packing_twice_reads_the_pack_and_refuses_other_parts(tmp_path, monkeypatch):
+    first = pack_people(some(3), tmp_path / "people", load_body())
     assert first.num_rows == 3
     monkeypatch.setattr("posedreamer.training.hmr_data.read_groups", None)
-    again = pack_people([SAMPLE], tmp_path / "people", load_body(), limit=3)
+    again = pack_people(some(3), tmp_path / "people", load_body())
     assert again.keys == first.keys
-    with pytest.raises(ValueError, match=r"made of limit 3, not 4"):
-        pack_people([SAMPLE], tmp_path / "people", load_body(), limit=4)
+    with pytest.raises(ValueError, match=r"made of parts .*samples.*3.*not .*samples.*4"):
+        pack_people(some(4), tmp_path / "people", load_body())
+
+
+def test_fewer_people_are_a_part_of_more_and_too_many_are_refused(people, tmp_path):
+    few, more = (set(pack_people(some(count), tmp_path / str(count), load_body()).keys) for count in (3, 6))
+    assert few < more < set(people.keys)
+    assert more != set(
+        people.keys[:6]
+    )  # not the first of the shard, which are of one round and one seed's neighbourhood
+    both = pack_people([*some(3), *ALL], tmp_path / "both", load_body())
+    assert set(both.keys[:3]) == few and both.keys[3:] == people.keys
+    with pytest.raises(ValueError, match=rf"{people.num_rows} samples, expected at least 1000"):
+        pack_people(some(1000), tmp_path / "many", load_body())
 
 
 def test_half_a_pack_is_made_anew(tmp_path):
-    pack_people([SAMPLE], tmp_path / "people", load_body(), limit=2)
+    pack_people(some(2), tmp_path / "people", load_body())
     (tmp_path / "people" / "pack.json").unlink()
     (tmp_path / "people" / "pictures.bin").write_bytes(b"half")
     with pytest.raises(ValueError, match=r"no pack\.json"):
         open_people(tmp_path / "people")
-    assert pack_people([SAMPLE], tmp_path / "people", load_body(), limit=2).picture(1).ndim == 3
+    assert pack_people(some(2), tmp_path / "people", load_body()).picture(1).ndim == 3
 
 
 def test_people_of_another_body_are_refused_by_key(tmp_path):
     other = load_body().thinned(np.arange(3))
     other.sha256, other.name = "f" * 64, "another"
     with pytest.raises(ValueError, match=r"000000.tar: key .*body open, expected another ffffffffffff"):
-        pack_people([SAMPLE], tmp_path / "people", other)
+        pack_people(ALL, tmp_path / "people", other)
     shutil.copytree(Path(SAMPLE) / "shards", tmp_path / "shards")
     assert json.loads((tmp_path / "shards" / "000000.json").read_text())
 

@@ -20,7 +20,7 @@ from posedreamer.stages.sampling.stage import SamplingStage
 from posedreamer.storage.provenance import describe_body
 from posedreamer.storage.reader import open_shards
 from posedreamer.storage.shard import write_shard
-from posedreamer.training.hmr_config import TrainHmrConfig, WeightsConfig
+from posedreamer.training.hmr_config import DataConfig, TrainHmrConfig, WeightsConfig
 from posedreamer.training.hmr_data import pack_people, plain_batch
 from posedreamer.training.hmr_loss import losses, thin_body
 from posedreamer.training.hmr_measures import mean_body, measure, measure_constant
@@ -33,14 +33,13 @@ STILL = {"zoom": 0, "shift": 0, "roll_share": 0, "colour": 0, "hidden_share": 0,
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    return pack_people([SAMPLE], tmp_path_factory.mktemp("pack") / "people", load_body())
+    return pack_people([DataConfig(source=SAMPLE)], tmp_path_factory.mktemp("pack") / "people", load_body())
 
 
 def tiny_config(steps=4, **changes):
     return TrainHmrConfig.model_validate(
         {
-            "data": [SAMPLE],
-            "samples": 6,
+            "data": [{"source": SAMPLE, "samples": 6}],
             "validation": [SAMPLE],
             "threads": 1,
             "precision": "float32",
@@ -101,8 +100,8 @@ def test_a_resumed_run_is_an_undisturbed_one_and_other_data_are_refused(tmp_path
     assert all(torch.equal(one[name], other[name]) for name in one)
     errors = json.loads((tmp_path / "whole" / "errors.json").read_text())
     assert list(errors) == ["mean body", "4"] and set(errors["4"]) == set(ERRORS)
-    with pytest.raises(ValueError, match="begun with samples 6, not 5"):
-        train_hmr(tiny_config(samples=5), tmp_path / "halves", resume=True)
+    with pytest.raises(ValueError, match=r"begun with data .*6.*not .*5"):
+        train_hmr(tiny_config(data=[{"source": SAMPLE, "samples": 5}]), tmp_path / "halves", resume=True)
 
 
 def test_two_threads_learn_what_one_does(tmp_path):
@@ -150,7 +149,7 @@ def test_thirty_two_people_are_learnt_by_heart(tmp_path):
     """Pelvis-aligned error under 15 mm; hands and faces, which are not predicted, are a part of it."""
     people = rendered_people(tmp_path / "people", 32)
     loop = {"steps": 300, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 20, "decay_steps": 150, "ema": 0.97, "weight_decay": 0.0, "preview_every": 100}  # fmt: skip
-    changes = {"data": [people], "validation": [people], "samples": None, "augment": STILL, "threads": 2, "loop": loop}
+    changes = {"data": [people], "validation": [people], "augment": STILL, "threads": 2, "loop": loop}
     train_hmr(tiny_config(network={"size": 96}, precision="bfloat16", **changes), tmp_path / "run", resume=False)
     errors = json.loads((tmp_path / "run" / "errors.json").read_text())
     assert errors["300"]["pve_mm"] < 15, errors

@@ -13,6 +13,7 @@ LAYERS: list[set[str]] = [
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
     {"training", "alignment", "curation", "drpose", "report", "doctor"},
     {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line"},
+    {"experiment"},
     {"cli"},
 ]
 # Within a layer these pairs are allowed: one is built on the other.

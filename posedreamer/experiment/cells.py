@@ -88,7 +88,7 @@ def train_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> Pat
     return folder / "learner"
 
 
-def test_people(config: ExperimentConfig, name: str, out: Path, body: BodyModel) -> People:
+def people_of_test(config: ExperimentConfig, name: str, out: Path, body: BodyModel) -> People:
     """The people of a test."""
     return pack_people(people_of(config.tests[name], out), out / "tests" / name, body)
 
@@ -98,7 +98,7 @@ def measure_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> N
     network, body = load_network(train_cell(config, name, seed, out)), load_body(_body_name(config))
     for test in config.tests:
         if not _path(out, name, seed, test).is_file():
-            errors = measure_network(network, test_people(config, test, out, body), body)
+            errors = measure_network(network, people_of_test(config, test, out, body), body)
             log.info("%s, seed %d on %s: PVE %.1f mm", name, seed, test, errors.pve_mm.mean())
             save_errors(errors, _path(out, name, seed, test))
 
@@ -115,7 +115,8 @@ def measure_mean_body(config: ExperimentConfig, out: Path) -> None:
         mean = mean_body(people, body)
         for test in missing:
             save_errors(
-                measure_constant(*mean, test_people(config, test, out, body), body, size), _path(out, CONSTANT, 0, test)
+                measure_constant(*mean, people_of_test(config, test, out, body), body, size),
+                _path(out, CONSTANT, 0, test),
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.estimators.features import FeatureExtractor
-from posedreamer.experiment.cells import CONSTANT, errors_of, people_of, test_people
+from posedreamer.experiment.cells import CONSTANT, errors_of, people_of, people_of_test
 from posedreamer.experiment.config import ExperimentConfig
 from posedreamer.metrics.bootstrap import bootstrap
 from posedreamer.metrics.distribution import frechet_distance, kernel_distance
@@ -55,7 +55,7 @@ def picture_distances(config: ExperimentConfig, out: Path, body: BodyModel) -> d
     if config.reference is None:
         return {}
     extractor = FeatureExtractor().setup()
-    reference = features_of(test_people(config, config.reference, out, body), extractor)
+    reference = features_of(people_of_test(config, config.reference, out, body), extractor)
     found = {}
     for name, parts in config.sets.items():
         folder = out / "cells" / f"{name}-{config.seeds[0]}" / "people"

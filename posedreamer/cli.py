@@ -76,6 +76,23 @@ def curate(
 
 
 @app.command()
+def mine(
+    run_dir: RunDir,
+    learner: Annotated[
+        str | None, typer.Option(help="A learner's folder, or package.module:Class; asked about each kept sample.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file; default RUN_DIR/mining.json.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the learner.")] = 1,
+) -> None:
+    """Say which regions of pose space a finished dataset is thin in, and which of its samples a learner fails on."""
+    from posedreamer.mine import mine_dataset, to_text, write_report
+
+    report = mine_dataset(run_dir, learner, threads)
+    write_report(report, out or Path(run_dir) / "mining.json")
+    print(to_text(report))
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine lacks, and how to get it; exits 1 when a run could not work."""
     from posedreamer.doctor import is_healthy, run_checks

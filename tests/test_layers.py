@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
     {"training", "alignment", "curation", "drpose", "report", "doctor"},
-    {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line"},
+    {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line", "mine"},
     {"experiment"},
     {"cli"},
 ]
@@ -26,6 +26,7 @@ NEIGHBOURS = {
     ("line", "factory"),
     ("line", "curriculum"),
     ("line", "progress"),
+    ("mine", "curriculum"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

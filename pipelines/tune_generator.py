@@ -22,7 +22,7 @@ from posedreamer.training.generator_measures import draw_people, measure
 from posedreamer.training.nano_data import open_dataset, some_rows
 
 GRID = {
-    "steps": (2, 4, 6, 8, 12, 16, 24),
+    "steps": (1, 2, 3, 4, 6, 8, 12, 16),
     "guidance": (1.0, 1.5, 2.0, 3.0, 4.0),
     "controlnet_scale": (0.6, 0.8, 1.0, 1.2, 1.4, 1.6),
 }

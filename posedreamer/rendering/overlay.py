@@ -10,7 +10,8 @@ from posedreamer.rendering.label import DrawnLabel
 from posedreamer.rendering.rasterizer import interpolate, vertex_normals
 
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 150, 255), (60, 220, 90)
-MESH_COLOR = np.array([150.0, 190.0, 255.0], dtype=np.float32)
+MESH_COLOR = np.array([150.0, 190.0, 255.0], dtype=np.float32)  # of a label's body
+LEARNER_COLOR = np.array([255.0, 170.0, 110.0], dtype=np.float32)  # of a body that a mesh estimator sees
 SUBPIXEL_BITS = 4  # cv2 draws at 1/16 pixel
 
 
@@ -47,9 +48,13 @@ def draw_skeleton(
 
 
 def draw_mesh(
-    rgb: UInt8[np.ndarray, "h w 3"], body: BodyModel, drawn: DrawnLabel, opacity: float = 0.7
+    rgb: UInt8[np.ndarray, "h w 3"],
+    body: BodyModel,
+    drawn: DrawnLabel,
+    opacity: float = 0.7,
+    color: Float[np.ndarray, "3"] = MESH_COLOR,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A copy with the label's body over it, lit from the camera, its outline antialiased.
+    """A copy with the body over it, lit from the camera, its outline antialiased.
 
     opacity: 0 shows the picture alone, 1 the mesh alone. A picture of another size than the label is a ValueError.
     """
@@ -62,7 +67,7 @@ def draw_mesh(
     shade = np.where(drawn.mask, np.clip(shade[..., 0], 0.15, 1.0), 0.0).astype(np.float32)
     weight = cv2.GaussianBlur(drawn.mask.astype(np.float32), (3, 3), 0)
     spread = cv2.GaussianBlur(shade, (3, 3), 0) / np.maximum(weight, 1e-6)
-    mesh = np.where(drawn.mask, shade, spread)[..., None] * MESH_COLOR
+    mesh = np.where(drawn.mask, shade, spread)[..., None] * color
     cover = opacity * weight[..., None]
     return np.rint((1.0 - cover) * rgb + cover * mesh).astype(np.uint8)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 WIDTH, HEIGHT = 360, 120
 LEFT, RIGHT, TOP, BOTTOM = 8, 8, 10, 18  # margins
@@ -64,3 +64,34 @@ def histogram_svg(series: Mapping[str, Sequence[float]], threshold: float | None
         parts.append(f'<line class="threshold" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{floor}"/>')
         parts.append(f'<text x="{x + side:.1f}" y="{TOP + 4}" text-anchor="{anchor}">{threshold:.3g}</text>')
     return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+
+
+SCATTER = 360  # side, pixels
+EASY, HARD = np.array([44.0, 122.0, 170.0]), np.array([214.0, 69.0, 46.0])
+
+
+def scatter_svg(
+    points: Float[np.ndarray, "points 2"],
+    values: Float[np.ndarray, " points"],
+    shown: Bool[np.ndarray, " points"],
+    unit: str,
+) -> str:
+    """Points of a plane coloured by their values, from blue to red; the frame and the colours are those of all points.
+
+    shown: the ones that are drawn in colour, those without a value hollow; the others are specks. Colours end at the 5th and the 95th percentile.
+    """
+    low, high = np.nanquantile(values, [0.05, 0.95])
+    least, extent = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-9)
+    places = LEFT + (SCATTER - 2 * LEFT) * (points - least) / extent
+    parts = [f'<circle cx="{x:.1f}" cy="{SCATTER - y:.1f}" r="0.7" fill="var(--hair)"/>' for x, y in places[~shown]]
+    for (x, y), value in zip(places[shown], values[shown], strict=True):
+        where = f'cx="{x:.1f}" cy="{SCATTER - y:.1f}"'
+        if np.isnan(value):
+            parts.append(f'<circle {where} r="1.6" fill="none" stroke="var(--soft)" stroke-width="0.5"/>')
+        else:
+            share = float(np.clip((value - low) / max(high - low, 1e-9), 0.0, 1.0))
+            color = ", ".join(f"{channel:.0f}" for channel in (1 - share) * EASY + share * HARD)
+            parts.append(f'<circle {where} r="2.4" fill="rgb({color})"><title>{value:.3g} {unit}</title></circle>')
+    legend = f"blue {low:.3g} {unit}, red {high:.3g} {unit}"
+    parts.append(f'<text x="{LEFT}" y="{SCATTER - 2}">{legend}</text>')
+    return f'<svg class="scatter" viewBox="0 0 {SCATTER} {SCATTER}" role="img">{"".join(parts)}</svg>'

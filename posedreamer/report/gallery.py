@@ -20,6 +20,7 @@ from posedreamer.rendering.conditions import redraw_condition
 from posedreamer.report.charts import histogram_svg
 from posedreamer.report.curriculum import curriculum_items
 from posedreamer.report.facts import run_facts
+from posedreamer.report.learner import hardest_cards, hardest_rows, pose_maps
 from posedreamer.report.pictures import Panel, sample_panels, sample_thumb
 from posedreamer.report.selection import extremes, read_samples, spread, spread_by_reason
 from posedreamer.report.statistics import index_rows, run_statistics
@@ -82,6 +83,8 @@ def page_context(
     shown_ends = {name: extremes(by_status["kept"], name, ends) for name in headline_scores}
     wanted = [*shown_kept, *(row for group in shown_rejected.values() for row in group)]
     wanted += [row for pair in shown_ends.values() for group in pair for row in group]
+    hardest = hardest_rows(by_status["kept"])
+    wanted += hardest
 
     samples = read_samples(run_dir, wanted, partial(redraw_condition, body))
     thumbs = {row["key"]: sample_thumb(samples[row["key"]]) for pair in shown_ends.values() for g in pair for row in g}
@@ -108,6 +111,8 @@ def page_context(
         "failed": [{"key": row["key"], "error": row["reason"]} for row in by_status["failed"][:MAX_FAILED]],
         "failed_note": _shown(min(MAX_FAILED, counts["failed"]), counts["failed"], "attempts that ended in an error."),
         "curriculum": curriculum_items(run_dir),
+        "pose_maps": pose_maps(run_dir, body),
+        "hardest": hardest_cards(hardest, samples, manifest["config"], body),
         "manifest": json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False),
     }
 

@@ -33,7 +33,9 @@ ATTEMPTS = [
 ]  # fmt: skip
 
 
-def make_sample(key: str, status: str, reason: str | None, oks: float | None, place: int, kind: str) -> Sample:
+def make_sample(
+    key: str, status: str, reason: str | None, oks: float | None, place: int, kind: str, difficulty: float | None = None
+) -> Sample:
     if status == "failed":
         return Sample(key, CONFIG.seed, verdict=Verdict("failed", reason))
     body, rng = load_body(), np.random.default_rng(place)
@@ -64,24 +66,31 @@ def make_sample(key: str, status: str, reason: str | None, oks: float | None, pl
         prompt=Prompt("a person & a <dog>", {"top_color": ("red", "blue")[place % 2]}),
         condition=Condition(kind, control, xyz, drawn.mask, drawn.depth_mm),
         image=Picture(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8), "nano@abc", place),
-        scores={"oks": oks, "second_person": place / 20, "difficulty": None, "oks_joint_nose": 0.5},
+        scores={"oks": oks, "second_person": place / 20, "difficulty": difficulty, "oks_joint_nose": 0.5},
         verdict=Verdict(status, reason),  # pyright: ignore[reportArgumentType]
     )
 
 
 def write_run(
-    run_dir: Path, attempts: Sequence[tuple] = ATTEMPTS, keep_rejects: bool = True, kind: str = "xyz"
+    run_dir: Path,
+    attempts: Sequence[tuple] = ATTEMPTS,
+    keep_rejects: bool = True,
+    kind: str = "xyz",
+    difficulties: Sequence[float | None] | None = None,
 ) -> Path:
-    """A finished run of shards of six attempts each, with a curriculum for round 1."""
+    """A finished run of shards of six attempts each, with a curriculum for round 1. difficulties: of the attempts, in order."""
     body = load_body()
     open_run(run_dir, make_manifest(CONFIG.identity(), CONFIG.hash, body, {}))
     for shard, start in enumerate(range(0, len(attempts), 6)):
         part = attempts[start : start + 6]
         round_index = part[0][0]
         samples = [
-            make_sample(make_key(CONFIG.hash, round_index, shard, place), *attempt[1:], start + place, kind)
+            make_sample(
+                make_key(CONFIG.hash, round_index, shard, place), *attempt[1:], start + place, kind,
+                None if difficulties is None else difficulties[start + place],
+            )
             for place, attempt in enumerate(part)
-        ]
+        ]  # fmt: skip
         seconds = {"filtering": 1.0, "generation": 6.0, "mining": 2.0, "sampling": 0.5}
         write_shard(run_dir, shard, round_index, samples, seconds, body=describe_body(body), keep_rejects=keep_rejects)
     write_file(

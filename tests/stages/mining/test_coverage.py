@@ -56,7 +56,7 @@ def test_few_samples_are_no_proof() -> None:
 
 def test_difficulty_counts_kept_rows_whose_difficulty_is_known() -> None:
     places, is_kept = np.zeros(4), np.array([True, True, True, False])
-    pool, regions = regions_of(places, is_kept, difficulty=np.array([10.0, 30.0, np.nan, 1000.0]))
+    _, regions = regions_of(places, is_kept, difficulty=np.array([10.0, 30.0, np.nan, 1000.0]))
     (region,) = [region for region in regions if region.kept]
     assert region.difficulty == pytest.approx(20.0) and (region.kept, region.attempted) == (3, 4)
 

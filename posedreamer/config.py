@@ -102,7 +102,7 @@ class SamplingConfig(Strict):
 
 
 class GeneratorConfig(Strict):
-    """Stage 2. model: `nano`, a pipeline's folder or hub id, or `renderer`, which needs none of the other fields.
+    """Stage 2. model: `nano`, a pipeline's folder or hub id, or `renderer` or `second_renderer`, which need none of the other fields.
 
     controlnet: a folder or hub id, when the pipeline has none of its own.
     """

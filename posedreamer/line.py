@@ -33,7 +33,7 @@ from posedreamer.stages.filtering.checks import (
     TruncationCheck,
 )
 from posedreamer.stages.filtering.stage import FilteringStage
-from posedreamer.stages.generation.renderer import RENDERER, RenderingStage
+from posedreamer.stages.generation.renderer import RENDERER, SECOND_RENDERER, RenderingStage, SecondRenderingStage
 from posedreamer.stages.generation.stage import GenerationStage
 from posedreamer.stages.mining.stage import MiningStage
 from posedreamer.stages.sampling.redraw import RedrawingStage
@@ -122,10 +122,12 @@ def sampling_stage(config: Config, curriculum: str | None = None) -> SamplingSta
     return SamplingStage.from_config(config, curriculum)
 
 
-def generation_stage(config: Config) -> GenerationStage | RenderingStage:
-    """Stage 2 as configured: a diffusion model, or the renderer."""
+def generation_stage(config: Config) -> GenerationStage | RenderingStage | SecondRenderingStage:
+    """Stage 2 as configured: a diffusion model, or a renderer."""
     if config.generator.model == RENDERER:
         return RenderingStage()
+    if config.generator.model == SECOND_RENDERER:
+        return SecondRenderingStage(config.body)
     return GenerationStage(**config.generator.model_dump())
 
 

@@ -30,7 +30,7 @@ from posedreamer.stages.generation.diffusers_backend import (
     load_model,
     warn_of_other_base,
 )
-from posedreamer.stages.generation.renderer import RENDERER
+from posedreamer.stages.generation.renderer import RENDERERS
 from posedreamer.storage.locate import find_tars
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.strict import differences
@@ -43,8 +43,8 @@ def record_config(config: AlignConfig, line: Config, out: Path) -> None:
 
     So is a line whose generator cannot be aligned: the renderer, or one with adapters of its own.
     """
-    if line.generator.model == RENDERER or line.generator.adapters:
-        told = "renders" if line.generator.model == RENDERER else f"has the adapters {list(line.generator.adapters)}"
+    if line.generator.model in RENDERERS or line.generator.adapters:
+        told = "renders" if line.generator.model in RENDERERS else f"has the adapters {list(line.generator.adapters)}"
         raise ValueError(f"align: {config.line} {told}; expected a diffusion model without adapters")
     training_arguments(config, line, out)  # what is wrong with them is said before hours of work
     path, content = out / "config.json", config.model_dump(mode="json") | {"line_hash": line.hash}

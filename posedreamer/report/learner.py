@@ -16,7 +16,6 @@ from posedreamer.rendering.label import draw_label
 from posedreamer.rendering.overlay import LEARNER_COLOR, MESH_COLOR, draw_mesh, draw_skeleton
 from posedreamer.report.charts import scatter_svg
 from posedreamer.report.pictures import SIZE, Panel, resize, scale_label, scale_to, to_data_uri
-from posedreamer.report.selection import spread
 from posedreamer.sample import BodyParameters, Sample
 from posedreamer.storage.index import SCORE_PREFIX, read_index
 
@@ -36,8 +35,7 @@ def pose_maps(run_dir: str | Path, body: BodyModel) -> list[dict[str, Any]]:
     if DIFFICULTY not in table.column_names or table[DIFFICULTY].null_count == len(table):
         return []
     table = table.select(["round", "status", DIFFICULTY, "body_pose"]).filter(pc.field("body_pose").is_valid())
-    chosen = spread(list(range(len(table))), MAX_POINTS)  # pyright: ignore[reportArgumentType]
-    table = table.take(chosen)
+    table = table.take(np.unique(np.linspace(0, len(table) - 1, min(len(table), MAX_POINTS)).astype(int)))
     poses = np.stack(table["body_pose"].to_numpy(zero_copy_only=False)).reshape(-1, 21, 3)
     places = principal_plane(body_joints(body, poses))
     is_kept = table["status"].to_numpy(zero_copy_only=False) == "kept"

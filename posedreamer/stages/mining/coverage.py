@@ -5,6 +5,7 @@ whose mean is nearest. A region is thin when its share of the kept samples is su
 of its share of the pool: also at the upper end of Wilson's 95 % interval (Wilson 1927).
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,8 @@ def cover(
 def wilson_upper(hits: int, total: int) -> float:
     """Upper end of Wilson's 95 % interval of a share."""
     share, inverse = hits / total, Z**2 / total
-    return (share + inverse / 2 + Z * np.sqrt(share * (1 - share) / total + inverse / (4 * total))) / (1 + inverse)
+    spread = Z * math.sqrt(share * (1 - share) / total + inverse / (4 * total))
+    return (share + inverse / 2 + spread) / (1 + inverse)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from killing import content, finish, kill_five_times, start
 
-from posedreamer.config import Config
-from posedreamer.factory import apply_stage, start_shard
+from posedreamer.config import Config, PoolConfig
+from posedreamer.factory import StageActor, _map_pool, apply_stage, start_shard
 from posedreamer.sample import Sample, split_key
 from posedreamer.storage.index import read_index
 
@@ -83,3 +83,17 @@ def test_a_shard_has_every_candidate_of_its_labels() -> None:
     ]
     with pytest.raises(ValueError, match="multiple of candidates, got 5 and 3"):
         Config(name="a", shard_size=5, candidates=3)
+
+
+class Rows:
+    """A dataset of Ray's that only tells what it was asked."""
+
+    def map_batches(self, actor: type, **asked: object) -> dict[str, object]:
+        return asked
+
+
+def test_a_stage_s_own_environment_goes_to_its_actors() -> None:
+    environment = {"pip": ["another-regressor"]}
+    asked = _map_pool(Rows(), 4, StageActor, PoolConfig(runtime_env=environment))
+    assert asked["runtime_env"] == environment
+    assert "runtime_env" not in _map_pool(Rows(), 4, StageActor, PoolConfig())

@@ -86,21 +86,31 @@ def describe(manifest: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:
     )
 
 
+# Generators of this project, and what may be done with their pictures.
+OWN_GENERATORS = {
+    "nano": "Apache-2.0, trained from scratch on renders of the open body",
+    "renderer": "Apache-2.0, drawn by this project",
+    "second_renderer": "Apache-2.0, drawn by this project",
+}
+
+
 def licences(manifest: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
     """(part, what, licence, may be passed on freely) of everything that went into the pictures and labels."""
     config, body = manifest["config"], manifest["body"]
     generator, sources = config["generator"], config["sampling"]["sources"]
-    is_open_body, is_nano = config["body"] == "open", generator["model"] == "nano"
+    is_open_body, own = config["body"] == "open", OWN_GENERATORS.get(generator["model"])
     rows = [
         ("body", body["name"], "CC0-1.0 (MakeHuman data)" if is_open_body else "that of the model file", is_open_body),
         (
             "generator",
             generator["model"],
-            "Apache-2.0, trained from scratch on renders of the open body" if is_nano else "see the model's own card",
-            is_nano,
+            "see the model's own card" if own is None else own,
+            own is not None,
         ),
     ]
     rows += [("adapter", adapter, "see its own card", False) for adapter in generator["adapters"]]
+    if (labels_of := config["sampling"].get("labels_of")) is not None:
+        return [*rows, ("labels", str(labels_of), "those of that run", False)]
     for source in sources:
         match source["kind"], source.get("path"):
             case "library", _:

@@ -112,12 +112,14 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
 
 
 def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
-    """The autoencoder of this run, as far as it is trained."""
-    path = out / "autoencoder.safetensors"
-    if not path.is_file():
-        raise ValueError(f"train_nano: {path} is missing; run the stage `autoencoder` first")
-    model: Any = build_autoencoder(config.autoencoder)
-    model.load_state_dict(load_file(path))
+    """The autoencoder of this run, as far as it is trained, or the start's if it is not trained here."""
+    path, model = out / "autoencoder.safetensors", cast(Any, build_autoencoder(config.autoencoder))
+    if path.is_file():
+        model.load_state_dict(load_file(path))
+    elif config.start is not None:
+        start_from({"vae": model}, config.start)
+    else:
+        raise ValueError(f"train_nano: {path} is missing, and there is no `start`; run the stage `autoencoder` first")
     return model.eval().requires_grad_(False).to(config.device, memory_format=torch.channels_last)
 
 

@@ -73,8 +73,12 @@ def test_a_source_that_is_not_free_makes_the_licence_other(run_dir):
         {"generator": {**config["generator"], "model": "some/model"}},
         {"generator": {**config["generator"], "adapters": ["adapter"]}},
         {"sampling": {**config["sampling"], "sources": [{"kind": "motion", "path": "/data/amass", "weight": 1.0}]}},
+        {"sampling": {**config["sampling"], "labels_of": "/data/another_run"}},
     ):
         assert not all(row[3] for row in licences({**manifest, "config": {**config, **changed}}))
+    for model in ("nano", "renderer", "second_renderer"):
+        own = {**config, "generator": {**config["generator"], "model": model}}
+        assert all(row[3] for row in licences({**manifest, "config": own}))
     assert "license: other" in card(manifest, statistics, "other")
 
 

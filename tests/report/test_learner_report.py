@@ -66,7 +66,9 @@ def test_the_plane_holds_what_varies_most() -> None:
     joints[:, 2, 1] += second
     plane = principal_plane(joints)
     for axis, expected in enumerate((first, second)):
-        assert np.corrcoef(plane[:, axis], expected)[0, 1] > 0.98  # the sign too; fifty draws of the two are not quite uncorrelated
+        assert (
+            np.corrcoef(plane[:, axis], expected)[0, 1] > 0.98
+        )  # the sign too; fifty draws of the two are not quite uncorrelated
 
 
 def test_colours_run_from_easy_to_hard() -> None:

@@ -134,7 +134,7 @@ def test_a_start_goes_on_where_the_pipeline_was(trained, tmp_path):
 
     _, export = trained
     config = tiny_config(tmp_path, steps=1, learning_rate=1e-30, matrix_rate=1e-30).model_copy(update={"start": export})
-    train_autoencoder(config, random_pictures(), tmp_path, resume=False)
+    # The decoder is the start's, too: the run trains none.
     again = train_denoiser(config, random_pictures(), tmp_path, resume=False)
     pictures = []
     for folder in (export, again):
@@ -159,6 +159,11 @@ def test_a_start_without_facts_or_of_other_maps_is_refused(trained, tmp_path):
     (start / "posedreamer.json").write_text(json.dumps(facts | {"condition_renderer": "xyz-v0-00000000"}))
     with pytest.raises(ValueError, match="made for the condition xyz-v0"):
         trained_before(config)
+
+
+def test_without_decoder_or_start_there_is_nothing_to_draw_with(tmp_path):
+    with pytest.raises(ValueError, match=r"autoencoder.safetensors is missing, and there is no `start`"):
+        train_denoiser(tiny_config(tmp_path), random_pictures(), tmp_path, resume=False)
 
 
 def test_a_start_of_another_shape_or_vocabulary_is_refused(trained, tmp_path):

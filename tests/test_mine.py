@@ -53,7 +53,9 @@ def test_regions_add_up_and_a_learner_s_difficulty_is_told_by_key(monkeypatch, t
     assert report["attempted"] == sum(region["attempted"] for region in report["regions"])
     assert sum(region["of_kept"] for region in report["regions"]) == pytest.approx(1.0, abs=1e-3)
     difficulties = list(report["difficulty_mm"].values())
-    assert list(report["difficulty_mm"]) == kept and difficulties == sorted(difficulties) and difficulties[0] < 0.01
+    assert list(report["difficulty_mm"]) == kept and difficulties[0] < 0.01
+    # Aligning takes a part of the hand's error, another in each pose.
+    assert np.corrcoef(difficulties, np.arange(len(kept)))[0, 1] > 0.95 and min(difficulties[1:]) > 0.1
     write_report(report, tmp_path / "mining.json")
     assert json.loads((tmp_path / "mining.json").read_text()) == report
     text = to_text(report)

@@ -18,7 +18,6 @@ a picture of the same prompt may show anything, and a prediction has nothing to 
 true latents count.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -121,14 +120,16 @@ def validation_loss(
     modules: Modules, data: PictureTokens, scheduler: Any, config: DenoiserConfig, precision: torch.dtype
 ) -> float:
     """The training's loss on other pictures, whole ones, with steps and noise that are the same in every run."""
-    count, errors = len(data.conditions), []
+    count, side, errors = len(data.conditions), data.conditions.shape[1], []
     set_all_times(scheduler)
-    for place, rows in enumerate(np.array_split(np.arange(count), math.ceil(count / VALIDATION_BATCH))):
+    cells = side // data.factor
+    draws = draw(config, (count, len(data.kernel.bias), cells, cells), len(scheduler.timesteps), 0, -1)
+    for first in range(0, count, VALIDATION_BATCH):
+        part = slice(first, first + VALIDATION_BATCH)
+        rows = np.arange(count)[part]
         corners = np.zeros(len(rows), dtype=np.int64)
-        crops = Crops(corners, corners, data.conditions.shape[1])
-        seen = data.batch(rows, crops, np.zeros(len(rows), dtype=bool), device_of(modules))
-        draws = draw(config, tuple(seen[0].shape), len(scheduler.timesteps), 0, -1 - place)
-        errors.append(picture_errors(modules, seen, draws, scheduler, config, data.factor, precision))
+        seen = data.batch(rows, Crops(corners, corners, side), np.zeros(len(rows), dtype=bool), device_of(modules))
+        errors.append(picture_errors(modules, seen, draws.of(part), scheduler, config, data.factor, precision))
     return float(torch.cat(errors).mean())
 
 

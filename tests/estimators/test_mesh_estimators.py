@@ -151,14 +151,16 @@ def test_estimators_of_other_packages_are_found_by_name(monkeypatch):
             load_estimator(name, settings)
 
 
-def test_a_config_s_estimator_is_loaded_where_it_is_set_up(monkeypatch, folder):
+def test_a_config_s_estimator_is_loaded_where_it_is_set_up(monkeypatch, folder, tmp_path):
     """Asking for it needs neither package nor weights, so that only stage 3's actors need them."""
-    foreign = chosen_estimator("test_mesh_estimators:Foreign", {"scale": 2.0}, "open", 1)
+    foreign = chosen_estimator("elsewhere_installed:Foreign", {"scale": 2.0}, "open", 1)
     assert isinstance(foreign, ForeignEstimator) and isinstance(foreign, MeshEstimator)
-    assert find_estimator("test_mesh_estimators:Foreign", load_body()) == {}
-    with pytest.raises(ValueError, match="test_mesh_estimators"):
+    assert find_estimator("elsewhere_installed:Foreign", load_body()) == {}
+    with pytest.raises(ValueError, match="elsewhere_installed"):
         foreign.setup()
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "elsewhere_installed.py").write_text("from test_mesh_estimators import Foreign\n")
     assert foreign.setup().identity == "foreign:1" and foreign.estimate([], np.zeros((0, 4)), np.zeros((0, 3, 3))) == []
     learner = chosen_estimator(str(folder), {}, "open", 1)
     assert isinstance(learner, Learner)

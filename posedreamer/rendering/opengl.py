@@ -96,7 +96,7 @@ def _render_without_multisampling(pyrender: ModuleType, renderer: Any, scene: An
 def _pyrender() -> ModuleType:
     # Read when OpenGL is first imported; a user's own choice (osmesa) is left alone.
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-    vars(np).setdefault("infty", np.inf)  # pyrender 0.1.45 was written for numpy 1
+    np.__dict__.setdefault("infty", np.inf)  # pyrender 0.1.45 was written for numpy 1
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -46,17 +46,17 @@ def render_person_opengl(
     loose = rng.uniform(*LOOSE) * is_cloth[:, None]
     surface = vertices + loose * vertex_normals(posed.vertices, body.faces)
     world = (vertices - T_cam_from_world[:3, 3]) @ T_cam_from_world[:3, :3]
-    scene = pyrender.Scene(bg_color=np.zeros(4), ambient_light=np.full(3, rng.uniform(0.15, 0.4)))
-    scene.add(_mesh(surface, body.faces, colors, rng.uniform(0.6, 1.0)))
+    scene = pyrender.Scene(bg_color=np.zeros(4), ambient_light=np.full(3, rng.uniform(0.2, 0.5)))
+    # One mesh and one lamp: pyrender keeps its nodes in sets, whose order changes what is drawn where surfaces meet.
+    parts = [_part(surface, body.faces, colors, rng.uniform(0.6, 1.0))]
     for points, faces, shades in surroundings(world, T_cam_from_world, rng):
-        scene.add(_mesh(points @ T_cam_from_world[:3, :3].T + T_cam_from_world[:3, 3], faces, shades, 0.9))
-    for direction, intensity in (
-        (rng.normal(size=3), rng.uniform(2.0, 4.5)),
-        (rng.normal(size=3), rng.uniform(0.3, 1.5)),
-    ):
-        towards = np.array([direction[0], abs(direction[1]) + 0.8, direction[2]])
-        light = pyrender.DirectionalLight(color=1.0 + rng.uniform(-0.12, 0.12, 3), intensity=intensity)
-        scene.add(light, pose=_facing(FLIP * (T_cam_from_world[:3, :3] @ towards)))
+        points_cam = points @ T_cam_from_world[:3, :3].T + T_cam_from_world[:3, 3]
+        parts.append(_part(points_cam, faces, shades, 0.9))
+    scene.add(pyrender.Mesh(parts))
+    direction = rng.normal(size=3)
+    towards = np.array([direction[0], abs(direction[1]) + 0.8, direction[2]])
+    light = pyrender.DirectionalLight(color=1.0 + rng.uniform(-0.12, 0.12, 3), intensity=rng.uniform(2.0, 4.5))
+    scene.add(light, pose=_facing(FLIP * (T_cam_from_world[:3, :3] @ towards)))
     camera = pyrender.IntrinsicsCamera(
         *(float(value) for value in (K[0, 0], K[1, 1], K[0, 2], K[1, 2])), znear=0.05, zfar=60.0
     )
@@ -151,19 +151,18 @@ def _cloth(place: Float[np.ndarray, "verts 3"], rng: np.random.Generator) -> Flo
     return np.where(wave[:, None], first, second)
 
 
-def _mesh(points_cam: np.ndarray, faces: np.ndarray, colors: np.ndarray, roughness: float) -> Any:
-    """A smooth mesh in OpenGL's camera frame."""
+def _part(points_cam: np.ndarray, faces: np.ndarray, colors: np.ndarray, roughness: float) -> Any:
+    """A smooth surface in OpenGL's camera frame."""
     pyrender = _pyrender()
     normals = vertex_normals(points_cam.astype(np.float32), faces.astype(np.int32))
     material = pyrender.MetallicRoughnessMaterial(
         metallicFactor=0.0, roughnessFactor=float(roughness), baseColorFactor=np.ones(4), doubleSided=True
     )
     rgba = np.concatenate([np.clip(colors, 0, 1), np.ones((len(colors), 1))], axis=1).astype(np.float32)
-    primitive = pyrender.Primitive(
+    return pyrender.Primitive(
         positions=(points_cam * FLIP).astype(np.float32), normals=(normals * FLIP).astype(np.float32), color_0=rgba,
         indices=faces.astype(np.uint32), material=material,
     )  # fmt: skip
-    return pyrender.Mesh([primitive])
 
 
 def _facing(towards: Float[np.ndarray, "3"]) -> Float[np.ndarray, "4 4"]:

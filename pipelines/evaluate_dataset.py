@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from posedreamer.bodies.catalog import load_body
-from posedreamer.experiment.cells import make_runs, measure_cell, measure_mean_body, record_config
+from posedreamer.experiment.cells import any_learner, make_runs, measure_cell, measure_mean_body, record_config
 from posedreamer.experiment.config import ExperimentConfig
 from posedreamer.experiment.table import picture_distances, summarise, to_markdown
 from posedreamer.strict import read_yaml
@@ -37,10 +37,12 @@ def main(
             measure_cell(settings, name, seed, out)
 
     # report
-    found = summarise(settings, out) | {"pictures": picture_distances(settings, out, load_body())}
+    body = load_body(any_learner(settings).body)
+    found = summarise(settings, out) | {"pictures": picture_distances(settings, out, body)}
+    table = to_markdown(settings, found)
     (out / "table.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "table.md").write_text(to_markdown(settings, found))
-    print(to_markdown(settings, found))
+    (out / "table.md").write_text(table)
+    print(table)
     print(f"this call took {(time.monotonic() - started) / 60:.0f} minutes")
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 logger = logging.getLogger(__name__)
 
 _CANDIDATE = re.compile(r"-c(\d+)$")
+_PLACE = re.compile(r"-(\d{6})-(\d{4})$")
 
 Status = Literal["pending", "kept", "rejected", "failed"]
 
@@ -155,3 +156,11 @@ def split_key(key: str) -> tuple[str, int]:
     """The key of the label and the number of the candidate: `...-0007-c3` -> (`...-0007`, 3); without a number, 0."""
     match = _CANDIDATE.search(key)
     return (key, 0) if match is None else (key[: match.start()], int(match.group(1)))
+
+
+def place_of(key: str) -> tuple[int, int]:
+    """Shard of a key, and place in the shard; candidates of a label share it. A key of another form is a ValueError."""
+    match = _PLACE.search(split_key(key)[0])
+    if match is None:
+        raise ValueError(f"key {key!r}: expected ...-<shard>-<place>")
+    return int(match[1]), int(match[2])

@@ -34,7 +34,7 @@ CONSTANT = "mean body"  # the baseline that looks at no picture: the mean pose a
 def record_config(config: ExperimentConfig, out: Path) -> None:
     """Writes `config.json`. A folder that was begun with another learner is a ValueError; runs, sets, tests and seeds may be added."""
     path, content = out / "config.json", config.model_dump(mode="json")
-    content["learner"] = learner_config(config, (DataConfig(source="."),), 0).model_dump(mode="json", exclude={"data"})
+    content["learner"] = any_learner(config).model_dump(mode="json", exclude={"data", "seed"})
     if path.is_file():
         known = json.loads(path.read_text())
         wanted = {"learner": content["learner"], "baseline": content["baseline"]}
@@ -65,20 +65,30 @@ def learner_config(config: ExperimentConfig, data: Sequence[DataConfig], seed: i
     return read_yaml(TrainHmrConfig, config.learner, [*config.learner_set, f"data={sources}", f"seed={seed}"])
 
 
+def any_learner(config: ExperimentConfig) -> TrainHmrConfig:
+    """What the trainings of all learners have in common; its people and its seed mean nothing."""
+    return learner_config(config, (DataConfig(source="."),), 0)
+
+
 def people_of(parts: Sequence[PartConfig], out: Path) -> tuple[DataConfig, ...]:
     """Where the people of a set or a test are."""
     found = []
     for part in parts:
         run = out / "runs" / part.run
-        # A brace pattern means the tars themselves: kept and refused samples of the same shards.
-        source = str(run) if not part.rejects else f"{run}/{{shards,rejects}}"
+        # Of a run's folder only the kept samples are read; of folders of tars all, here kept and refused ones.
+        source = f"{run}/{{shards,rejects}}" if part.rejects else str(run)
         found.append(DataConfig(source=source, samples=part.samples))
     return tuple(found)
 
 
+def cell_folder(name: str, seed: int, out: Path) -> Path:
+    """Where the learner of a set and a seed is trained; its packed people are in `people`."""
+    return out / "cells" / f"{name}-{seed}"
+
+
 def train_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> Path:
     """Trains (or resumes) the learner of a set and a seed; the folder of the learner."""
-    folder = out / "cells" / f"{name}-{seed}"
+    folder = cell_folder(name, seed, out)
     done = folder / "trained.json"
     if not done.is_file():
         log.info("cell %s, seed %d", name, seed)
@@ -88,6 +98,11 @@ def train_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> Pat
     return folder / "learner"
 
 
+def people_of_set(config: ExperimentConfig, name: str, out: Path, body: BodyModel) -> People:
+    """The people of a set, as its cell of the first seed has packed them."""
+    return pack_people(people_of(config.sets[name], out), cell_folder(name, config.seeds[0], out) / "people", body)
+
+
 def people_of_test(config: ExperimentConfig, name: str, out: Path, body: BodyModel) -> People:
     """The people of a test."""
     return pack_people(people_of(config.tests[name], out), out / "tests" / name, body)
@@ -95,7 +110,7 @@ def people_of_test(config: ExperimentConfig, name: str, out: Path, body: BodyMod
 
 def measure_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> None:
     """Measures the learner of a set and a seed on every test that it was not measured on yet."""
-    network, body = load_network(train_cell(config, name, seed, out)), load_body(_body_name(config))
+    network, body = load_network(train_cell(config, name, seed, out)), load_body(any_learner(config).body)
     for test in config.tests:
         if not _path(out, name, seed, test).is_file():
             errors = measure_network(network, people_of_test(config, test, out, body), body)
@@ -105,19 +120,14 @@ def measure_cell(config: ExperimentConfig, name: str, seed: int, out: Path) -> N
 
 def measure_mean_body(config: ExperimentConfig, out: Path) -> None:
     """Measures, on every test, the mean body of the baseline's people (of the first seed's cell)."""
-    body = load_body(_body_name(config))
-    size = learner_config(config, (DataConfig(source="."),), 0).network.size
+    body = load_body(any_learner(config).body)
     missing = [test for test in config.tests if not _path(out, CONSTANT, 0, test).is_file()]
     if missing:
-        people = pack_people(
-            people_of(config.sets[config.baseline], out), out / "cells" / f"{config.baseline}-{config.seeds[0]}/people", body
-        )  # fmt: skip
-        mean = mean_body(people, body)
+        mean = mean_body(people_of_set(config, config.baseline, out, body), body)
+        size = any_learner(config).network.size
         for test in missing:
-            save_errors(
-                measure_constant(*mean, people_of_test(config, test, out, body), body, size),
-                _path(out, CONSTANT, 0, test),
-            )
+            errors = measure_constant(*mean, people_of_test(config, test, out, body), body, size)
+            save_errors(errors, _path(out, CONSTANT, 0, test))
 
 
 def save_errors(errors: MeshErrors, path: Path) -> None:
@@ -141,7 +151,3 @@ def errors_of(config: ExperimentConfig, name: str, test: str, out: Path) -> list
 
 def _path(out: Path, name: str, seed: int, test: str) -> Path:
     return out / MEASURED / f"{name.replace(' ', '_')}-{seed}-{test}.json"
-
-
-def _body_name(config: ExperimentConfig) -> str:
-    return learner_config(config, (DataConfig(source="."),), 0).body

@@ -8,13 +8,13 @@ import numpy as np
 
 from posedreamer.bodies.body import BodyModel
 from posedreamer.estimators.features import FeatureExtractor
-from posedreamer.experiment.cells import CONSTANT, errors_of, people_of, people_of_test
+from posedreamer.experiment.cells import CONSTANT, errors_of, people_of_set, people_of_test
 from posedreamer.experiment.config import ExperimentConfig
 from posedreamer.metrics.bootstrap import bootstrap
 from posedreamer.metrics.distribution import frechet_distance, kernel_distance
 from posedreamer.metrics.mesh import ERRORS, MeshErrors, check_same_card
 from posedreamer.seeds import generator_for
-from posedreamer.training.hmr_data import People, pack_people
+from posedreamer.training.hmr_data import People
 
 HEADS = {"pve_mm": "PVE", "pa_pve_mm": "PA-PVE", "mpjpe_mm": "MPJPE", "pa_mpjpe_mm": "PA-MPJPE"}
 MOST_PICTURES = 1024  # of a set, for distances
@@ -57,9 +57,8 @@ def picture_distances(config: ExperimentConfig, out: Path, body: BodyModel) -> d
     extractor = FeatureExtractor().setup()
     reference = features_of(people_of_test(config, config.reference, out, body), extractor)
     found = {}
-    for name, parts in config.sets.items():
-        folder = out / "cells" / f"{name}-{config.seeds[0]}" / "people"
-        features = features_of(pack_people(people_of(parts, out), folder, body), extractor)
+    for name in config.sets:
+        features = features_of(people_of_set(config, name, out, body), extractor)
         count = min(len(features), len(reference))
         found[name] = {
             "kid_effnet": kernel_distance(features[:count], reference[:count]),

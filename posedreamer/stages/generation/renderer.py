@@ -16,8 +16,8 @@ from posedreamer.seeds import generator_for, seed_for
 RENDERER = "renderer"  # as `generator.model`
 SECOND_RENDERER = "second_renderer"
 RENDERERS = (RENDERER, SECOND_RENDERER)
-SECOND_VERSION = 1
 VERSION = 2  # raise it when the look of pictures changes: coats, prints and a camera came with 2
+SECOND_IDENTITY = f"{SECOND_RENDERER}-v1"  # likewise
 
 
 class RenderingStage:
@@ -60,7 +60,7 @@ class SecondRenderingStage:
 
     def check_inputs(self) -> dict[str, str]:
         """Name -> identity: the renderer's version."""
-        return {f"generator:{SECOND_RENDERER}": _SECOND_IDENTITY}
+        return {f"generator:{SECOND_RENDERER}": SECOND_IDENTITY}
 
     def __call__(self, samples: list[Sample]) -> list[Sample]:
         return [self._render(sample) if sample.is_pending else sample for sample in samples]
@@ -73,7 +73,4 @@ class SecondRenderingStage:
             self.body, label.parameters, label.K, label.width, label.height, label.T_cam_from_world,
             generator_for(sample.run_seed, sample.key, "noise"),
         )  # fmt: skip
-        return replace(sample, image=Picture(rgb, _SECOND_IDENTITY, seed_for(sample.run_seed, sample.key, "noise")))
-
-
-_SECOND_IDENTITY = f"{SECOND_RENDERER}-v{SECOND_VERSION}"
+        return replace(sample, image=Picture(rgb, SECOND_IDENTITY, seed_for(sample.run_seed, sample.key, "noise")))

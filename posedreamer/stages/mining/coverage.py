@@ -18,8 +18,8 @@ ITERATIONS = 50
 
 
 class Region(NamedTuple):
-    """centre: the row of the pool that is nearest to its mean. of_pool, of_kept: shares; most_of_kept: the upper end of its interval. oks: mean over its attempted
-    samples; difficulty: over its kept ones (nan: unknown).
+    """centre: the row of the pool that is nearest to its mean. of_pool, of_kept: shares; most_of_kept: the upper end of the
+    latter's interval. oks: mean over its attempted samples; difficulty: over its kept ones (nan: unknown).
     """
 
     centre: int

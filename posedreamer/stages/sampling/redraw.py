@@ -4,7 +4,6 @@ Shard 7, place 12 of this run gets what shard 7, place 12 of the other was made 
 sample needs the other run's `storage.keep_rejects`). So another generator, an adapter or the renderer is compared body by body.
 """
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +15,12 @@ from posedreamer.config import Config
 from posedreamer.rendering.conditions import draw_condition
 from posedreamer.rendering.label import draw_label
 from posedreamer.rendering.rasterizer import Backend
-from posedreamer.sample import Label, Sample, failed, split_key
+from posedreamer.sample import Label, Sample, failed, place_of
 from posedreamer.storage.codec import IMAGE_SUFFIXES, members_to_sample
 from posedreamer.storage.files import file_exists, join
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.shard import read_groups_of
-
-_PLACE = re.compile(r"-(\d{6})-(\d{4})$")
+from posedreamer.strict import differences
 
 
 class RedrawingStage:
@@ -70,9 +68,8 @@ class RedrawingStage:
             "image size": (self.width, self.height),
             "labels in a shard": self.places,
         }
-        strange = [f"{name} {found[name]}, not {value}" for name, value in wanted.items() if found[name] != value]
-        if strange:
-            raise ValueError(f"sampling.labels_of {self.run_dir}: it has {'; '.join(strange)}")
+        if strange := differences(found, wanted):
+            raise ValueError(f"sampling.labels_of {self.run_dir}: it has {strange}")
         return {f"body:{body.name}": body.sha256, f"labels:{self.run_dir}": manifest["config_hash"]}
 
     def __call__(self, samples: list[Sample]) -> list[Sample]:
@@ -81,7 +78,7 @@ class RedrawingStage:
 
     def fill(self, sample: Sample) -> Sample:
         """One sample, filled or failed."""
-        shard, place = _place_of(sample.key)
+        shard, place = place_of(sample.key)
         if shard != self.shard:
             self.shard, self.labels = shard, read_labels(self.run_dir, shard)
         if place not in self.labels:
@@ -108,13 +105,5 @@ def read_labels(run_dir: str, shard: int) -> dict[int, tuple[str, dict[str, byte
         if file_exists(path):
             for key, members in read_groups_of(path):
                 without = {suffix: content for suffix, content in members.items() if suffix not in IMAGE_SUFFIXES}
-                found[_place_of(key)[1]] = key, without
+                found[place_of(key)[1]] = key, without
     return found
-
-
-def _place_of(key: str) -> tuple[int, int]:
-    """Shard and place of a key."""
-    match = _PLACE.search(split_key(key)[0])
-    if match is None:
-        raise ValueError(f"key {key!r}: expected ...-<shard>-<place>")
-    return int(match[1]), int(match[2])

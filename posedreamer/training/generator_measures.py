@@ -27,10 +27,11 @@ TOLD = ("top_color", "bottom_color", "sleeve", "hair_style", "hair_color", "scen
 
 
 class Measures(NamedTuple):
-    """A row for each picture; nan where there is nothing to measure."""
+    """A row for each picture; nan where there is nothing to measure. second_oks: `oks` by the observer's keypoints."""
 
     oks: Float[np.ndarray, " count"]
     oks_coco: Float[np.ndarray, " count"]
+    second_oks: Float[np.ndarray, " count"]
     iou: Float[np.ndarray, " count"]
     told: Float[np.ndarray, "count attributes"]  # 1 where the attribute of TOLD was read as the prompt says
 
@@ -60,15 +61,19 @@ def measure(
     seen = observer.observe(list(pictures))
     labels = list(zip(people.coco_keypoints, people.mask_area, strict=True))
     similar = [
-        [float(score(found, label, float(area))) for score in (oks, oks_coco)]
-        for found, (label, area) in zip(keypoints, labels, strict=True)
+        [
+            float(oks(found, label, float(area))),
+            float(oks_coco(found, label, float(area))),
+            np.nan if one.keypoints is None else float(oks(one.keypoints.keypoints, label, float(area))),
+        ]
+        for found, one, (label, area) in zip(keypoints, seen, labels, strict=True)
     ]
     ious = [
         silhouette_iou(one.body >= 0.5, xyz.any(axis=2)) for one, xyz in zip(seen, np.asarray(people.xyz), strict=True)
     ]
     told = [[_is_told(one, name, said) for name in TOLD] for one, said in zip(seen, people.attributes, strict=True)]
     scores = np.array(similar)
-    return Measures(scores[:, 0], scores[:, 1], np.array(ious), np.array(told))
+    return Measures(scores[:, 0], scores[:, 1], scores[:, 2], np.array(ious), np.array(told))
 
 
 def summary(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,12 +29,7 @@ SMALL = [
 
 
 def align(out: Path, *overrides: str) -> str:
-    command = [sys.executable, "pipelines/align.py", "--config", "configs/align_nano.yaml", "--out", str(out)]
-    done = subprocess.run(
-        [*command, *sets([*SMALL, *overrides])], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    return run("align.py", "--config", "configs/align_nano.yaml", "--out", out, *sets([*SMALL, *overrides]))
 
 
 def test_two_rounds_are_one_command(tmp_path: Path) -> None:
@@ -68,6 +64,32 @@ def test_two_rounds_are_one_command(tmp_path: Path) -> None:
     for name, weights in zip(files, before, strict=True):
         torch.testing.assert_close(load_file(rounds[1] / "adapter" / name), weights, atol=1e-5, rtol=1e-4)
     assert (rounds[0] / "adapter" / files[0]).stat().st_mtime_ns == untouched
+    told = evaluate(rounds[1] / "adapter", tmp_path)
+    assert told["models"]["after"].startswith(told["models"]["before"] + "+")
+    for name in ("oks", "iou", "attributes"):
+        assert told[name]["gain"][0] == pytest.approx(told[name]["after"][0] - told[name]["before"][0]), name
+    assert told["best_of_2_before"]["gain"][0] >= 0.0
+    assert told["distances_before"][0] != told["distances_before"][1]  # two seeds
+    assert told["feature_spread_before"] > 0.0
+    assert {path.name for path in (tmp_path / "evaluation").glob("*.png")} == {
+        "oks.png", "first.png", "most_gained.png", "most_lost.png"
+    }  # fmt: skip
+
+
+def evaluate(adapter: Path, folder: Path) -> dict[str, Any]:
+    """What evaluate_alignment.py writes of an adapter on four held-out people, drawn twice."""
+    run("render_training_set.py", "--out", folder / "held_out", "--samples", 4, "--split", "held_out", "--size", 256)
+    run("evaluate_alignment.py", "--data", folder / "held_out", "--adapter", adapter, "--out", folder / "evaluation",
+        "--count", 4, "--seeds", 2)  # fmt: skip
+    return json.loads((folder / "evaluation" / "evaluation.json").read_text())
+
+
+def run(pipeline: str, *arguments: object) -> str:
+    """Calls a file of pipelines/; what it prints."""
+    command = [sys.executable, f"pipelines/{pipeline}", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
 
 
 def test_a_folder_belongs_to_one_config(tmp_path: Path) -> None:

@@ -43,23 +43,34 @@ def people():
     return People(xyz, xyz, keypoints.astype(np.float32), np.full(COUNT, 128.0, np.float32), [], attributes, tags)
 
 
-def observe(mask, said):
+def observe(mask, said, keypoints):
     shares = {name: {v: float(v == said[name]) for v in values} for name, values in VALUES.items()}
-    return Observation(mask.astype(np.float32), shares, None)
+    return Observation(mask.astype(np.float32), shares, keypoints)
 
 
 def measured(people, shift, cut, said):
-    judge = ToldJudge([Detection((row[:, :2] + shift).astype(float), np.ones(17)) for row in people.coco_keypoints])
+    judged, second = (
+        [Detection((row[:, :2] + far).astype(float), np.ones(17)) for row in people.coco_keypoints]
+        for far in (shift, 2 * shift)
+    )
+    judge = ToldJudge(judged)
     masks = people.xyz.any(axis=3).copy()
     masks[:, 8 : 8 + cut] = False
-    observer = ToldObserver([observe(mask, row) for mask, row in zip(masks, said, strict=True)])
+    observer = ToldObserver([observe(*row) for row in zip(masks, said, second, strict=True)])
     return measure(people.images, people, judge, observer)
 
 
 def test_what_is_right_scores_one(people):
     found = measured(people, 0.0, 0, people.attributes)
-    for column in (found.oks, found.oks_coco, found.iou, found.attributes):
+    for column in (found.oks, found.oks_coco, found.second_oks, found.iou, found.attributes):
         np.testing.assert_allclose(column, 1.0)
+
+
+def test_the_second_opinion_is_the_observer_s(people):
+    """It was told keypoints that are twice as far off."""
+    near, far = (measured(people, shift, 0, people.attributes) for shift in (1.0, 2.0))
+    np.testing.assert_allclose(near.second_oks, far.oks)
+    assert (near.second_oks < near.oks).all()
 
 
 def test_what_is_wrong_scores_what_it_should(people):

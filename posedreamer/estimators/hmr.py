@@ -5,6 +5,8 @@ turned towards the person (geometry/person_crop.py), so what is predicted is in 
 Hands, jaw and eyes are not predicted: they rest.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from posedreamer.geometry.rotations import rot6d_to_rotmat
 from posedreamer.geometry.skeletons import BODY_JOINTS
 
 LITE0 = "tf_efficientnet_lite0"  # the backbone whose ImageNet weights a package brings
+PACKAGED, HUB = "packaged", "hub"  # where a backbone's first weights come from
 FACING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # rot6d of a body that stands before the camera and looks at it
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # of a joint at rest
 USUAL_EXTENT = 2.0  # metres that a crop shows across
@@ -66,14 +69,9 @@ class HMRNet(nn.Module):
     def __init__(
         self, backbone: str = LITE0, level: int = 3, size: int = 128, width: int = 192, layers: int = 2, heads: int = 6
     ) -> None:
-        torchvision_shim.install()
-        import timm
-
         super().__init__()
         self.settings = {"backbone": backbone, "level": level, "size": size, "width": width, "layers": layers, "heads": heads}  # fmt: skip
-        fixed: dict[str, Any] = {"img_size": size} if backbone.startswith("vit") else {}
-        self.backbone = timm.create_model(backbone, features_only=True, out_indices=(level,), **fixed)
-        _forget_later_blocks(self.backbone)
+        self.backbone = _timm_backbone(self.settings, None)
         channels, stride = self.backbone.feature_info.channels()[0], self.backbone.feature_info.reduction()[0]  # pyright: ignore
         queries = len(BODY_JOINTS) + 2
         self.enter = nn.Linear(channels, width)
@@ -112,16 +110,27 @@ class HMRNet(nn.Module):
                 module.eval()
         return self
 
-    def load_imagenet(self) -> "HMRNet":
-        """Gives the backbone the weights that a package ships; for another backbone than LITE0 a ValueError."""
-        if self.settings["backbone"] != LITE0:
-            raise ValueError(f"HMRNet: no packaged ImageNet weights of {self.settings['backbone']}; expected {LITE0}")
+    def load_backbone(self, weights: str) -> "HMRNet":
+        """Gives the backbone its first weights.
+
+        weights: `packaged`: those of LITE0 that a package brings; `hub`: timm's own, which it downloads; else a safetensors file
+        in timm's naming, whose position embeddings are resized to the crops. What does not fit is a ValueError.
+        """
+        name = str(self.settings["backbone"])
+        if weights == PACKAGED:
+            if name != LITE0:
+                raise ValueError(
+                    f"HMRNet: no packaged weights of {name}; expected {LITE0}, or `hub`, or a safetensors file"
+                )
+            # Both list the layers in the order in which they are computed.
+            found = load_lite0()
+        else:
+            found = _timm_backbone(self.settings, weights).state_dict()
         state = self.backbone.state_dict()
-        # Both list the layers in the order in which they are computed.
-        for (name, own), (found, weight) in zip(state.items(), load_lite0().items(), strict=False):
-            if own.shape != weight.shape:
-                raise ValueError(f"HMRNet: {found} has shape {tuple(weight.shape)}, {name} {tuple(own.shape)}")
-            state[name] = weight
+        for (own, value), (given, weight) in zip(state.items(), found.items(), strict=False):
+            if value.shape != weight.shape:
+                raise ValueError(f"HMRNet: {given} has shape {tuple(weight.shape)}, {own} {tuple(value.shape)}")
+            state[own] = weight
         self.backbone.load_state_dict(state)
         return self
 
@@ -129,6 +138,24 @@ class HMRNet(nn.Module):
 def to_input(crops: UInt8[np.ndarray, "batch h w 3"]) -> Float[Tensor, "batch 3 h w"]:
     """The network's input: ImageNet's mean and deviation taken out."""
     return torch.from_numpy(((crops.astype(np.float32) / 255 - MEAN) / DEVIATION).transpose(0, 3, 1, 2).copy())
+
+
+def _timm_backbone(settings: Mapping[str, Any], weights: str | None) -> nn.Module:
+    """The backbone, as deep as it is read. weights: none (random), `hub`, or a file."""
+    torchvision_shim.install()
+    import timm
+
+    name, size = settings["backbone"], settings["size"]
+    chosen: dict[str, Any] = {"img_size": size} if name.startswith("vit") else {}
+    if weights is not None:
+        chosen["pretrained"] = True
+    if weights not in (None, HUB):
+        if not Path(weights).is_file():
+            raise ValueError(f"HMRNet: no weights {weights}; expected `{PACKAGED}`, `{HUB}` or a safetensors file")
+        chosen["pretrained_cfg_overlay"] = {"file": weights}
+    backbone = timm.create_model(name, features_only=True, out_indices=(settings["level"],), **chosen)
+    _forget_later_blocks(backbone)
+    return backbone
 
 
 def _forget_later_blocks(backbone: nn.Module) -> None:

@@ -12,7 +12,8 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 
 class NetworkConfig(Strict):
     """HMRNet (estimators/hmr.py). backbone: timm's name; level: which of its maps is read, counted from the finest; size: of the
-    crops, pixels; width, layers, heads: of the transformer. imagenet: begin with the packaged weights of Lite0.
+    crops, pixels; width, layers, heads: of the transformer. weights: the backbone's
+    first ones: `packaged` (Lite0's, from ImageNet), `hub` (timm's own, downloaded), a safetensors file, or none.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -21,7 +22,7 @@ class NetworkConfig(Strict):
     width: Positive = 192
     layers: Positive = 2
     heads: Positive = 6
-    imagenet: bool = True
+    weights: str | None = "packaged"
 
 
 class AugmentConfig(Strict):
@@ -66,7 +67,8 @@ class DataConfig(Strict):
 class TrainHmrConfig(Strict):
     """All of it. data, validation: sources of people, by name alone where all of theirs are meant.
 
-    start: folder of a learner that training goes on from; none: fresh weights, on ImageNet's backbone where there are some.
+    start: folder of a learner that training goes on from; none: fresh weights, on the backbone's first ones. loaders: threads that
+    make batches ahead, for an accelerator; on a CPU they would take the training's cores.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
@@ -75,6 +77,7 @@ class TrainHmrConfig(Strict):
     start: str | None = None
     body: str = "open"
     threads: Positive = 2
+    loaders: Annotated[int, Field(ge=0)] = 0
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     network: NetworkConfig = NetworkConfig()

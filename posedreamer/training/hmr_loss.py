@@ -1,5 +1,6 @@
 """The learner's losses, all between bodies in a crop's camera frame (Goel et al. 2023, section 3.3, without its discriminator)."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from posedreamer.bodies.body import BodyModel, BodyOutput
 from posedreamer.estimators.hmr import Recovered, encode_root
 from posedreamer.geometry.skeletons import COCO_FROM_OUTPUT, NUM_BODY_JOINTS
 from posedreamer.seeds import generator_for
-from posedreamer.training.hmr_config import AugmentConfig, WeightsConfig
+from posedreamer.training.ahead import Ahead
+from posedreamer.training.hmr_config import TrainHmrConfig, WeightsConfig
 from posedreamer.training.hmr_data import People, Targets, training_batch
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of
 
@@ -40,21 +42,26 @@ def thin_body(body: BodyModel) -> BodyModel:
     return body.thinned(np.arange(0, body.num_vertices, EVERY_VERTEX))
 
 
-def hmr_loss(
-    people: People, body: BodyModel, size: int, batch_size: int, augment: AugmentConfig, weights: WeightsConfig,
-    seed: int, precision: torch.dtype,
-) -> LossAt:  # fmt: skip
-    """The weighted losses of varied crops. body: thin; it must be on the network's device."""
+def hmr_loss(people: People, body: BodyModel, config: TrainHmrConfig) -> LossAt:
+    """The weighted losses of varied crops."""
+    size, batch_size, seed = config.network.size, config.loop.batch_size, config.seed
+    thin = thin_body(body)  # stays where batches are made
+    compared, precision = copy.deepcopy(thin).to(config.device), getattr(torch, config.precision)
 
-    def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
+    def make_batch(step: int, part: slice) -> tuple[Tensor, Targets]:
         rows = batch_at(seed, STAGE, step, batch_size, people.num_rows)
         rngs = [generator_for(seed, f"{STAGE}/{step}", f"view-{place}") for place in range(batch_size)]
-        crops, targets = training_batch(people, rows[part], size, augment, body, rngs[part])
+        return training_batch(people, rows[part], size, config.augment, thin, rngs[part])
+
+    batches = Ahead(make_batch, config.loaders)
+
+    def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
+        crops, targets = batches(step, part)
         device = device_of(modules)
         crops = crops.to(device, memory_format=torch.channels_last)
         with autocast(modules, precision):
             recovered = modules["net"](crops)
-        return losses(recovered, targets.to(device), body, size).weighted(weights)
+        return losses(recovered, targets.to(device), compared, size).weighted(config.weights)
 
     return loss_at
 

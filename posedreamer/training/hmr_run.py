@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from posedreamer.bodies.catalog import load_body
-from posedreamer.estimators.hmr import LITE0, HMRNet
+from posedreamer.estimators.hmr import HMRNet
 from posedreamer.estimators.mesh import load_network, save_network
 from posedreamer.seeds import seed_for
 from posedreamer.storage.files import write_file
@@ -21,7 +21,7 @@ from posedreamer.strict import differences
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.hmr_config import TrainHmrConfig
 from posedreamer.training.hmr_data import pack_people
-from posedreamer.training.hmr_loss import STAGE, hmr_loss, thin_body
+from posedreamer.training.hmr_loss import STAGE, hmr_loss
 from posedreamer.training.hmr_measures import mean_body, measure_constant, measure_network
 from posedreamer.training.loop import train
 from posedreamer.training.nano_preview import add_entry, save_loss_curve
@@ -45,13 +45,9 @@ def train_hmr(config: TrainHmrConfig, out: Path, resume: bool) -> Path:
     validation = pack_people(config.validation, out / "validation", body) if config.validation else None
     network = first_network(config)
     prepared(network, config.device)
-    size, precision = network.settings["size"], getattr(torch, config.precision)
-    loss_at = hmr_loss(
-        people, thin_body(body).to(config.device), size, config.loop.batch_size, config.augment, config.weights,
-        config.seed, precision,
-    )  # fmt: skip
+    loss_at = hmr_loss(people, body, config)
     if validation is not None:
-        baseline = measure_constant(*mean_body(people, body), validation, body, size)
+        baseline = measure_constant(*mean_body(people, body), validation, body, config.network.size)
         _record(out, "mean body", baseline.means())
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
@@ -72,7 +68,7 @@ def train_hmr(config: TrainHmrConfig, out: Path, resume: bool) -> Path:
 def first_network(config: TrainHmrConfig) -> HMRNet:
     """The network that training begins with. A start of other settings is a ValueError."""
     settings = config.network.model_dump()
-    imagenet = settings.pop("imagenet")
+    weights = settings.pop("weights")
     if config.start is not None:
         network = load_network(Path(config.start))
         if strange := differences(network.settings, settings):
@@ -80,7 +76,7 @@ def first_network(config: TrainHmrConfig) -> HMRNet:
         return network
     torch.manual_seed(seed_for(config.seed, STAGE, "weights"))
     network = HMRNet(**settings)
-    return network.load_imagenet() if imagenet and settings["backbone"] == LITE0 else network
+    return network if weights is None else network.load_backbone(weights)
 
 
 def _record(out: Path, step: str, means: Mapping[str, float]) -> None:

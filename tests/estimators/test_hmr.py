@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from posedreamer import torchvision_shim
 from posedreamer.bodies.catalog import load_body
 from posedreamer.estimators.features import load_lite0, prepare
 from posedreamer.estimators.hmr import HMRNet, Recovered, encode_root, to_input
@@ -12,7 +14,7 @@ from posedreamer.estimators.hmr import HMRNet, Recovered, encode_root, to_input
 @pytest.fixture(scope="module")
 def network() -> HMRNet:
     torch.manual_seed(0)
-    return HMRNet(size=64, width=32, heads=2, layers=1).load_imagenet().eval()
+    return HMRNet(size=64, width=32, heads=2, layers=1).load_backbone("packaged").eval()
 
 
 def pictures(count=2, size=64):
@@ -75,13 +77,34 @@ def test_batch_norms_keep_their_statistics_in_training(network):
     network.eval()
 
 
-def test_only_lite0_has_packaged_weights():
-    with pytest.raises(ValueError, match="no packaged ImageNet weights of vit_tiny"):
-        HMRNet(backbone="vit_tiny_patch16_224", level=-1, size=64, width=32, heads=2, layers=1).load_imagenet()
-
-
 def test_a_vision_transformer_is_a_backbone_too():
     network = HMRNet(backbone="vit_tiny_patch16_224", level=-1, size=64, width=32, heads=2, layers=1).eval()
     with torch.no_grad():
         found = network(to_input(pictures()))
     assert found.rotmats.shape == (2, 22, 3, 3)
+
+
+def test_a_backbone_begins_with_a_file_s_weights(tmp_path):
+    """The file holds a whole classifier for 96 px; the crops are 64 px, so its position embeddings are resized."""
+    torchvision_shim.install()
+    import timm
+
+    torch.manual_seed(1)
+    whole = timm.create_model("vit_tiny_patch16_224", img_size=96)
+    path = str(tmp_path / "vit.safetensors")
+    save_file(whole.state_dict(), path)
+    network = HMRNet(backbone="vit_tiny_patch16_224", level=-1, size=64, width=32, heads=2, layers=1)
+    network.load_backbone(path)
+    state, loaded = whole.state_dict(), network.backbone.state_dict()
+    for name in ("patch_embed.proj.weight", "blocks.3.attn.qkv.weight", "blocks.11.mlp.fc2.bias"):
+        assert torch.equal(loaded[f"model.{name}"], state[name]), name
+    assert loaded["model.pos_embed"].shape == (1, 17, 192)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"), [("absent.safetensors", "no weights absent"), ("packaged", "no packaged")]
+)
+def test_weights_that_are_not_there_are_refused(weights, message):
+    network = HMRNet(backbone="vit_tiny_patch16_224", level=-1, size=64, width=32, heads=2, layers=1)
+    with pytest.raises(ValueError, match=message):
+        network.load_backbone(weights)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from posedreamer import torchvision_shim
 from posedreamer.bodies.catalog import load_body
 from posedreamer.config import Config
 from posedreamer.estimators.hmr import Recovered, encode_root
@@ -20,6 +21,7 @@ from posedreamer.stages.sampling.stage import SamplingStage
 from posedreamer.storage.provenance import describe_body
 from posedreamer.storage.reader import open_shards
 from posedreamer.storage.shard import write_shard
+from posedreamer.strict import read_yaml
 from posedreamer.training.hmr_config import DataConfig, TrainHmrConfig, WeightsConfig
 from posedreamer.training.hmr_data import pack_people, plain_batch
 from posedreamer.training.hmr_loss import losses, thin_body
@@ -48,6 +50,21 @@ def tiny_config(steps=4, **changes):
         }
         | changes
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("train_hmr_*.yaml")), ids=lambda p: p.stem
+)
+def test_every_config_is_one_and_names_a_backbone_that_there_is(path):
+    torchvision_shim.install()
+    import timm
+
+    network = read_yaml(TrainHmrConfig, path).network
+    name, _, tag = network.backbone.partition(".")
+    assert timm.is_model(name) and network.width % network.heads == 0
+    assert not tag or network.backbone in timm.list_pretrained(f"{name}*")
+    if name.startswith("vit"):
+        assert network.size % int(name.partition("patch")[2].partition("_")[0]) == 0
 
 
 def truth(targets):

@@ -64,6 +64,30 @@ def stats(run_dir: RunDir, as_json: Annotated[bool, typer.Option("--json", help=
 
 
 @app.command()
+def refilter(
+    run_dir: RunDir,
+    set_: Annotated[list[str], typer.Option("--set", help="filters.<check>.<field>=value; may be repeated.")],
+) -> None:
+    """Decide a finished run anew by other thresholds, without a new picture; kept and rejected samples change places."""
+    from posedreamer.line import filtering_stage, report
+    from posedreamer.refilter import changed_filters
+    from posedreamer.refilter import refilter as decide_anew
+
+    config = changed_filters(run_dir, set_)
+    console = Console()
+    console.print(decide_anew(run_dir, config, filtering_stage(config)))
+    report(config, run_dir, console)
+
+
+@app.command()
+def funnel(run_dir: RunDir) -> None:
+    """Show what each check took, what each took alone, and where its threshold would have to be to keep a twentieth more or less."""
+    from posedreamer.report.funnel import funnel_table, read_funnel
+
+    Console().print(funnel_table(read_funnel(run_dir)))
+
+
+@app.command()
 def curate(
     run_dir: RunDir,
     domain: Annotated[str, typer.Option(help="A domain of posedreamer/assets/domains, such as yoga.")],

@@ -5,7 +5,7 @@ A run is identified by everything here except `engine`: how many actors work, an
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -314,8 +314,21 @@ class Config(Strict):
 
     @property
     def hash(self) -> str:
-        """sha256 of the identity's canonical JSON, hex; its first eight digits start every key."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        """sha256 of the identity's canonical JSON, hex."""
+        return _hash_json(self.identity())
+
+    @property
+    def key_hash(self) -> str:
+        """The same of all but `filters`; its first eight digits start every key.
+
+        Whatever the checks ask for, the same label and picture stand under a key (before a curriculum comes between), so a
+        finished run can be decided anew (refilter.py).
+        """
+        return _hash_json({name: value for name, value in self.identity().items() if name != "filters"})
+
+
+def _hash_json(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

@@ -110,7 +110,7 @@ def start_shard(config: Config, round_index: int, shard: int) -> list[Sample]:
     """The empty records of a shard: nothing but keys, those of one label's candidates together."""
     places = range(config.shard_size // config.candidates)
     numbers = range(config.candidates) if config.candidates > 1 else (None,)
-    keys = [make_key(config.hash, round_index, shard, place, number) for place in places for number in numbers]
+    keys = [make_key(config.key_hash, round_index, shard, place, number) for place in places for number in numbers]
     return [Sample(key, config.seed) for key in keys]
 
 

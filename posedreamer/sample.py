@@ -146,9 +146,9 @@ def failed(sample: Sample, message: str) -> Sample:
     return replace(sample, verdict=Verdict("failed", message))
 
 
-def make_key(config_hash: str, round_index: int, shard: int, place: int, candidate: int | None = None) -> str:
-    """`3f9c2a17-r00-000012-0007`: config hash (8 hex), round, shard, place in the shard; `-c3` for a further candidate."""
-    key = f"{config_hash[:8]}-r{round_index:02d}-{shard:06d}-{place:04d}"
+def make_key(key_hash: str, round_index: int, shard: int, place: int, candidate: int | None = None) -> str:
+    """`3f9c2a17-r00-000012-0007`: hash of the config without filters (8 hex), round, shard, place in the shard; `-c3` for a further candidate."""
+    key = f"{key_hash[:8]}-r{round_index:02d}-{shard:06d}-{place:04d}"
     return key if candidate is None else f"{key}-c{candidate}"
 
 

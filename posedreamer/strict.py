@@ -1,5 +1,6 @@
 """What configs are made of: a strict base, ranges of numbers, and reading one from YAML with overrides."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -31,13 +32,19 @@ def read_yaml(model: type[Model], path: Path, overrides: Sequence[str] = ()) -> 
     raw = yaml.safe_load(path.read_text())
     if not isinstance(raw, dict):
         raise ValueError(f"config {path}: expected a mapping of fields, got {type(raw).__name__}")
+    return read_fields(model, raw, f"config {path}", overrides)
+
+
+def read_fields(model: type[Model], raw: dict[str, Any], where: str, overrides: Sequence[str] = ()) -> Model:
+    """The model of these fields with `a.b=value` overrides; errors as in `read_yaml`, named by `where`."""
+    raw = copy.deepcopy(raw)
     for override in overrides:
         _apply_override(raw, override)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
-        raise ValueError("\n  ".join([f"config {path}:", *lines])) from None
+        raise ValueError("\n  ".join([f"{where}:", *lines])) from None
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

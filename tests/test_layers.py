@@ -12,7 +12,7 @@ LAYERS: list[set[str]] = [
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
     {"training", "alignment", "curation", "drpose", "report", "doctor"},
-    {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line", "mine"},
+    {"factory", "planning", "watch", "progress", "cluster", "curriculum", "line", "mine", "refilter"},
     {"experiment"},
     {"cli"},
 ]
@@ -26,7 +26,7 @@ NEIGHBOURS = {
     ("line", "factory"),
     ("line", "curriculum"),
     ("line", "progress"),
-    ("mine", "curriculum"),
+    ("mine", "refilter", "curriculum"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

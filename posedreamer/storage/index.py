@@ -7,7 +7,7 @@ Columns: what the record says, each label array as a fixed-size list (row-major)
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,14 @@ def array_column(spec: ArraySpec) -> pa.DataType:
 def samples_to_table(samples: Sequence[Sample], shard: int, round_index: int) -> pa.Table:
     """The index rows of a shard, in the order of the samples; `place` counts them from 0."""
     rows = [_row(sample, shard, round_index, place) for place, sample in enumerate(samples)]
-    scores = sorted({name for sample in samples for name in sample.scores})
-    schema = pa.schema(
-        [
-            *RECORD_COLUMNS.items(),
-            *((name, array_column(spec)) for name, spec in LABEL_ARRAYS.items()),
-            *((SCORE_PREFIX + name, pa.float64()) for name in scores),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
+    return rows_to_table(rows, {SCORE_PREFIX + name for sample in samples for name in sample.scores})
+
+
+def rows_to_table(rows: Sequence[Mapping[str, Any]], score_columns: Iterable[str]) -> pa.Table:
+    """Index rows as a table; rows that were read from one give its bytes again."""
+    columns = [*RECORD_COLUMNS.items(), *((name, array_column(spec)) for name, spec in LABEL_ARRAYS.items())]
+    columns += [(name, pa.float64()) for name in sorted(score_columns)]
+    return pa.Table.from_pylist(list(rows), schema=pa.schema(columns))
 
 
 def table_to_parquet(table: pa.Table) -> bytes:

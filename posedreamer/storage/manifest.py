@@ -8,6 +8,7 @@ from typing import Any
 from posedreamer.storage.files import file_exists, join, list_files, read_file, remove_leftovers, write_file
 
 MANIFEST_NAME = "run.json"
+REFILTER_NAME = "refilter.json"  # there while verdicts are changed (refilter.py)
 SUBDIRECTORIES = ("shards", "rejects", "pairs", "curriculum")
 # The commit also changes with files that no sample depends on; code.sources is compared instead.
 FREE_FIELDS = ("code.commit",)
@@ -21,16 +22,19 @@ def open_run(run_dir: str | Path, manifest: Mapping[str, Any]) -> None:
     `dotted.path: old -> new`; one that has shards but no manifest is a ValueError too. Nothing is changed then.
     """
     path = join(run_dir, MANIFEST_NAME)
-    content = (json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    if file_exists(join(run_dir, REFILTER_NAME)):
+        raise ValueError(
+            f"{run_dir}: refiltering was cut short ({REFILTER_NAME}); finish it by the same `posedreamer refilter`"
+        )
     if file_exists(path):
-        differences = compare_manifests(read_manifest(run_dir), json.loads(content))
+        differences = compare_manifests(read_manifest(run_dir), json.loads(_to_json(manifest)))
         if differences:
             listed = "\n  ".join(differences)
             raise ValueError(f"{run_dir} belongs to another run; use an empty directory. Differing fields:\n  {listed}")
     elif any(list_files(join(run_dir, folder), "") for folder in SUBDIRECTORIES):
         raise ValueError(f"{run_dir} holds shards but no {MANIFEST_NAME}; use an empty directory")
     else:
-        write_file(path, content)
+        write_file(path, _to_json(manifest))
     for folder in ("", *SUBDIRECTORIES):
         remove_leftovers(join(run_dir, folder) if folder else run_dir)
 
@@ -46,6 +50,11 @@ def read_manifest(run_dir: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {error}") from error
 
 
+def replace_manifest(run_dir: str | Path, manifest: Mapping[str, Any]) -> None:
+    """Writes another run.json: what the run's verdicts are made by has changed."""
+    write_file(join(run_dir, MANIFEST_NAME), _to_json(manifest))
+
+
 def compare_manifests(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The fields that differ and matter, each as `dotted.path: old -> new`, sorted."""
     old_fields, new_fields = dict(_flatten(old)), dict(_flatten(new))
@@ -54,6 +63,10 @@ def compare_manifests(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
         for path in sorted(old_fields.keys() | new_fields.keys())
         if path not in FREE_FIELDS and old_fields.get(path, _ABSENT) != new_fields.get(path, _ABSENT)
     ]
+
+
+def _to_json(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _flatten(node: Any, path: str = "") -> Iterator[tuple[str, str]]:

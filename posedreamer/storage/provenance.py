@@ -21,7 +21,7 @@ BYTES_PACKAGES = (
 PACKAGE_DIRECTORY = Path(__file__).parents[1]
 HAND_RULE = "flat_hand_mean=False: hand rotation vectors are added to the body model's mean hand"
 _WHAT_HASHES = {
-    "config_hash": "sha256 of the config's canonical JSON; its first eight digits start every key",
+    "config_hash": "sha256 of the config's canonical JSON; keys start with eight digits of the same without `filters`",
     "code.sources": "sha256 over the names and contents of the package's .py files, in order",
     "body.sha256": "sha256 of the body model's file",
     "assets": "sha256 of each file in the package's assets",

@@ -66,21 +66,37 @@ def write_shard_files(
     seconds: Mapping[str, float],
 ) -> ShardStats:
     """As `write_shard`, from ready members and index rows: what a derived data set copies, without another encoding."""
+    contents, stats = shard_files(shard, round_index, kept, rejected, table, seconds)
+    _withdraw_mark(run_dir, stats)
+    for name, content in contents.items():
+        put_file(run_dir, name, content)
+    write_mark(run_dir, stats)
+    return stats
+
+
+def shard_files(
+    shard: int, round_index: int, kept: Members, rejected: Members, table: pa.Table, seconds: Mapping[str, float]
+) -> tuple[dict[str, bytes | None], ShardStats]:
+    """Name in the run -> content of each file of a shard but its json (None: there is to be none), and what that json says."""
     contents = {
         f"rejects/{shard:06d}.tar": members_to_tar(rejected) if rejected else None,
         f"shards/{shard:06d}.tar": members_to_tar(kept) if kept else None,
         f"shards/{shard:06d}.parquet": table_to_parquet(table),
     }
-    stats = _make_stats(shard, round_index, table, seconds, contents)
-    mark = f"shards/{shard:06d}.json"
-    _withdraw_mark(run_dir, mark, stats)
-    for name, content in contents.items():
-        if content is None:
-            remove_file(join(run_dir, name))  # of an earlier attempt
-        else:
-            write_file(join(run_dir, name), content)
-    write_file(join(run_dir, mark), stats_to_json(stats))
-    return stats
+    return contents, _make_stats(shard, round_index, table, seconds, contents)
+
+
+def put_file(run_dir: str | Path, name: str, content: bytes | None) -> None:
+    """Writes a file of a run, or removes what an earlier attempt left."""
+    if content is None:
+        remove_file(join(run_dir, name))
+    else:
+        write_file(join(run_dir, name), content)
+
+
+def write_mark(run_dir: str | Path, stats: ShardStats) -> None:
+    """Writes the json of a shard, which means: done."""
+    write_file(join(run_dir, _mark(stats)), stats_to_json(stats))
 
 
 def read_groups_of(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -127,7 +143,11 @@ def _make_stats(
     )
 
 
-def _withdraw_mark(run_dir: str | Path, mark: str, stats: ShardStats) -> None:
+def _mark(stats: ShardStats) -> str:
+    return f"shards/{stats.shard:06d}.json"
+
+
+def _withdraw_mark(run_dir: str | Path, stats: ShardStats) -> None:
     # A finished shard written again with the same content stays finished throughout; with another it is not, until the end.
     if is_done(run_dir, stats.shard) and read_stats(run_dir, stats.shard).sha256 != stats.sha256:
-        remove_file(join(run_dir, mark))
+        remove_file(join(run_dir, _mark(stats)))

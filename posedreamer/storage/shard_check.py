@@ -44,8 +44,12 @@ class ShardCheck(NamedTuple):
     problems: list[Problem]
 
 
-def check_shard(run_dir: str | Path, shard: int, body: BodyModel, body_record: Mapping[str, str]) -> ShardCheck:
-    """All problems of a finished shard. body_record: what each sample must say of its body."""
+def check_shard(
+    run_dir: str | Path, shard: int, body: BodyModel, body_record: Mapping[str, str], keeps_rejects: bool = True
+) -> ShardCheck:
+    """All problems of a finished shard. body_record: what each sample must say of its body; keeps_rejects: whether all rejected
+    samples are stored, or only those that refiltering took out.
+    """
     mark = f"shards/{shard:06d}.json"
     try:
         stats = read_stats(run_dir, shard)
@@ -63,7 +67,8 @@ def check_shard(run_dir: str | Path, shard: int, body: BodyModel, body_record: M
         name = f"{folder}/{shard:06d}.tar"
         expected = _keys_in_tar(table, status)
         if name in files:
-            checked = list(_tar_problems(name, files[name], table, expected, status, body, body_record))
+            is_all = status == "kept" or keeps_rejects
+            checked = list(_tar_problems(name, files[name], table, expected, is_all, status, body, body_record))
             problems += [problem for problem in checked if problem is not None]
             samples += checked.count(None)
         elif status == "kept" and expected:
@@ -129,6 +134,7 @@ def _tar_problems(
     content: bytes,
     table: pa.Table,
     expected: list[str],
+    is_all: bool,
     status: str,
     body: BodyModel,
     body_record: Mapping[str, str],
@@ -146,6 +152,8 @@ def _tar_problems(
             yield None
     except ValueError as error:
         yield Problem(name, None, str(error))
+    if not is_all:
+        expected = [key for key in expected if key in found]
     if found != expected:
         missing = [key for key in expected if key not in found]
         yield from (Problem(name, key, f"{status} in the index, but not in the tar") for key in missing)

@@ -50,15 +50,16 @@ def verify_run(run_dir: str | Path, body: BodyModel) -> VerifyReport:
 
     body: the model that the run was made with; another one is a ValueError, as is a directory that is no run.
     """
-    body_record = describe_body(body)
-    stated = {name: read_manifest(run_dir)["body"].get(name) for name in body_record}
+    body_record, manifest = describe_body(body), read_manifest(run_dir)
+    stated = {name: manifest["body"].get(name) for name in body_record}
     if stated != body_record:
         raise ValueError(f"{run_dir} was made with the body {stated}, got {body_record}")
     shards = finished_shards(run_dir)
     problems = [] if shards else [Problem(str(run_dir), None, "no finished shard")]
+    keeps_rejects = manifest.get("config", {}).get("storage", {}).get("keep_rejects", True)
     samples, seen = 0, set()
     for shard in shards:
-        check = check_shard(run_dir, shard, body, body_record)
+        check = check_shard(run_dir, shard, body, body_record, keeps_rejects)
         problems += check.problems
         repeated = sorted(seen.intersection(check.keys))
         problems += [Problem(f"shards/{shard:06d}.parquet", key, "also in an earlier shard") for key in repeated]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from posedreamer.sample import Sample, Verdict
-from posedreamer.stages.filtering.checks import Check
+from posedreamer.stages.filtering.checks import Check, Scores
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ class FilteringStage:
         except ValueError as error:
             log.warning("filtering: %s", error)
             return replace(sample, scores=scores, verdict=Verdict("failed", f"filtering: {error}"))
+        return replace(sample, scores=scores, verdict=self.decide(scores))
+
+    def decide(self, scores: Scores) -> Verdict:
+        """Kept, or rejected by the first check whose measures do not pass. A measure that is not there at all is a KeyError."""
         failing = next((check for check in self.checks if not check.passes(scores)), None)
-        verdict = Verdict("kept") if failing is None else Verdict("rejected", failing.reason)
-        return replace(sample, scores=scores, verdict=verdict)
+        return Verdict("kept") if failing is None else Verdict("rejected", failing.reason)

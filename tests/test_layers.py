@@ -26,7 +26,7 @@ NEIGHBOURS = {
     ("line", "factory"),
     ("line", "curriculum"),
     ("line", "progress"),
-    ("mine", "refilter", "curriculum"),
+    ("mine", "curriculum"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

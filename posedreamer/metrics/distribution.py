@@ -4,9 +4,14 @@ kernel_distance: squared maximum mean discrepancy with the kernel (x . y / d + 1
     Expected value 0 for two sets of one distribution, at any number of pictures; single values may be negative.
 frechet_distance: of the two Gaussians with the sets' means and covariances (FID's formula; Heusel et al. 2017).
     Biased upwards when pictures are few; compare equal numbers only.
+Moments: what the latter needs of a set, in pieces that add up: shards and workers need not hold each other's features.
+inception_score: of a classifier's answers, how sure each is and how many different ones there are (Salimans et al. 2016).
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import scipy.special
 from jaxtyping import Float
 
 BLOCK = 1024  # rows of a kernel matrix held at once
@@ -76,3 +81,58 @@ def frechet_distance(a: Float[np.ndarray, "n features"], b: Float[np.ndarray, "m
     cross = np.linalg.svd(factor_a @ factor_b.T, compute_uv=False).sum()
     traces = (factor_a**2).sum() + (factor_b**2).sum()
     return float(((mean_a - mean_b) ** 2).sum() + traces - 2 * cross)
+
+
+class Moments(NamedTuple):
+    """Number of rows, their mean, and the sum of the outer products of what they are off it."""
+
+    rows: int
+    mean: Float[np.ndarray, " features"]
+    scatter: Float[np.ndarray, "features features"]
+
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "n features"]) -> "Moments":
+        """Of one piece."""
+        checked, _ = _check(features, features, 1, "moments")
+        mean = checked.mean(axis=0)
+        return cls(len(checked), mean, (checked - mean).T @ (checked - mean))
+
+    def joined(self, other: "Moments") -> "Moments":
+        """Of both pieces together (Chan et al. 1979), in whatever order pieces are joined."""
+        if self.mean.shape != other.mean.shape:
+            raise ValueError(f"moments of {len(self.mean)} and {len(other.mean)} features cannot be joined")
+        rows, apart = self.rows + other.rows, other.mean - self.mean
+        scatter = self.scatter + other.scatter + np.outer(apart, apart) * (self.rows * other.rows / rows)
+        return Moments(rows, self.mean + apart * (other.rows / rows), scatter)
+
+    @property
+    def covariance(self) -> Float[np.ndarray, "features features"]:
+        """With n - 1."""
+        if self.rows < 2:
+            raise ValueError(f"moments: {self.rows} rows have no covariance, expected at least 2")
+        return self.scatter / (self.rows - 1)
+
+
+def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
+    """`frechet_distance` of the sets behind them.
+
+    tr (C_a C_b)^(1/2) is the sum of the singular values of C_a^(1/2) C_b^(1/2); roots are those of the eigenvalues, so it is real.
+    """
+    cross = np.linalg.svd(_root(a.covariance) @ _root(b.covariance), compute_uv=False).sum()
+    traces = np.trace(a.covariance) + np.trace(b.covariance)
+    return float(((a.mean - b.mean) ** 2).sum() + traces - 2 * cross)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def inception_score(logits: Float[np.ndarray, "n classes"]) -> float:
+    """exp of the mean divergence of each row's distribution from the mean one: 1 to the number of classes. All rows at once."""
+    checked, _ = _check(logits, logits, 1, "inception_score")
+    log_shares = scipy.special.log_softmax(checked, axis=1)
+    shares = np.exp(log_shares)
+    mean = shares.mean(axis=0)
+    divergence = np.where(shares > 0, shares * (log_shares - np.log(np.maximum(mean, np.finfo(float).tiny))), 0.0)
+    return float(np.exp(divergence.sum(axis=1).mean()))

@@ -1,11 +1,22 @@
 """Closed forms of the set distances, and parity with the definitions written out."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 
+from posedreamer import torchvision_shim
 from posedreamer.metrics import distribution
-from posedreamer.metrics.distribution import frechet_distance, kernel_distance, kernel_distance_in_subsets
+from posedreamer.metrics.distribution import (
+    Moments,
+    frechet_distance,
+    frechet_distance_of_moments,
+    inception_score,
+    kernel_distance,
+    kernel_distance_in_subsets,
+)
 
 
 def sets(n: int = 40, m: int = 55, d: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -92,3 +103,57 @@ def test_bad_sets_are_refused(distance) -> None:
         distance(a[:1], b)
     with pytest.raises(ValueError, match="not finite"):
         distance(np.where(a > 2, np.nan, a), b)
+
+
+@pytest.mark.parametrize("rows", [3, 200])
+def test_seven_pieces_joined_are_one_pass(rows: int) -> None:
+    """In any order; also where a piece has fewer rows than features, or one."""
+    rng = np.random.default_rng(3)
+    pieces = [rng.normal(place, 1 + place, size=(1 + place * rows // 3, 8)) for place in range(7)]
+    whole = Moments.of(np.concatenate(pieces))
+    for order in (range(7), reversed(range(7))):
+        joined = functools.reduce(Moments.joined, [Moments.of(pieces[place]) for place in order])
+        assert joined.rows == whole.rows
+        np.testing.assert_allclose(joined.mean, whole.mean, rtol=1e-9)
+        np.testing.assert_allclose(joined.scatter, whole.scatter, rtol=1e-9, atol=1e-9 * np.abs(whole.scatter).max())
+    other = Moments.of(sets()[0])
+    assert frechet_distance_of_moments(joined, other) == pytest.approx(
+        frechet_distance(np.concatenate(pieces), sets()[0]), rel=1e-9
+    )
+
+
+def test_moments_of_singular_covariances_give_the_distance_of_the_rows() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(5, 12)), rng.normal(1.0, 2.0, size=(7, 12))
+    assert frechet_distance_of_moments(Moments.of(a), Moments.of(b)) == pytest.approx(frechet_distance(a, b), rel=1e-6)
+
+
+def test_what_cannot_be_joined_is_refused() -> None:
+    with pytest.raises(ValueError, match="moments of 8 and 3 features cannot be joined"):
+        Moments.of(sets()[0]).joined(Moments.of(np.ones((4, 3))))
+    with pytest.raises(ValueError, match="1 rows have no covariance"):
+        _ = Moments.of(np.ones((1, 3))).covariance
+    with pytest.raises(ValueError, match="not finite"):
+        Moments.of(np.full((3, 2), np.nan))
+
+
+def test_inception_score_of_sure_answers_is_their_number() -> None:
+    sure = 1000.0 * np.eye(5)[np.arange(20) % 5]
+    assert inception_score(sure) == pytest.approx(5.0)
+    assert inception_score(np.zeros((20, 5))) == pytest.approx(1.0)
+    assert inception_score(sure[:1]) == pytest.approx(1.0)
+
+
+def test_figures_are_torch_fidelity_s_on_the_same_features() -> None:
+    torchvision_shim.install()
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    a, b = (torch.from_numpy(rows) for rows in sets(300, 300, 16))
+    theirs = fid_statistics_to_metric(fid_features_to_statistics(a), fid_features_to_statistics(b), False)
+    assert frechet_distance(a.numpy(), b.numpy()) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+    theirs = kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=300, verbose=False)
+    assert kernel_distance(a.numpy(), b.numpy()) == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-6)
+    theirs = isc_features_to_metric(a, splits=1)
+    assert inception_score(a.numpy()) == pytest.approx(theirs["inception_score_mean"], rel=1e-9)

@@ -200,7 +200,35 @@ class ExposureCheck(Strict):
     max_clipped: Share = 0.5
 
 
-CheckName = Literal["exposure", "truncation", "second_person", "oks", "silhouette"]
+class ColourCheck(Strict):
+    """Washed-out and tinted pictures: least colourfulness (grey is 0) and tonal range (0 to 255), most cast (see picture_checks.py)."""
+
+    min_colourfulness: Annotated[float, Field(ge=0.0)] = 8.0
+    min_range: Annotated[float, Field(ge=0.0, le=255.0)] = 60.0
+    max_cast: PositiveFloat = 4.0
+
+
+class SharpnessCheck(Strict):
+    """Most blur, 0 to 1."""
+
+    max_blur: Share = 0.6
+
+
+class JointCheck(Strict):
+    """Least similarity of the worst joint in sight."""
+
+    min: Share = 0.05
+
+
+class HeadCheck(Strict):
+    """Most degrees that the head may be turned from the label's."""
+
+    max: Annotated[float, Field(gt=0.0, le=180.0)] = 45.0
+
+
+CheckName = Literal[
+    "exposure", "colour", "sharpness", "truncation", "second_person", "oks", "joint", "head", "silhouette"
+]
 
 
 class FiltersConfig(Strict):
@@ -208,9 +236,13 @@ class FiltersConfig(Strict):
 
     order: tuple[CheckName, ...] = ("exposure", "truncation", "second_person", "oks", "silhouette")
     exposure: ExposureCheck = ExposureCheck()
+    colour: ColourCheck = ColourCheck()
+    sharpness: SharpnessCheck = SharpnessCheck()
     truncation: TruncationCheck = TruncationCheck()
     second_person: SecondPersonCheck = SecondPersonCheck()
     oks: OksCheck = OksCheck()
+    joint: JointCheck = JointCheck()
+    head: HeadCheck = HeadCheck()
     silhouette: SilhouetteCheck = SilhouetteCheck()
     threads: Positive = 1
 

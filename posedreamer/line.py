@@ -24,14 +24,16 @@ from posedreamer.report.card import write_card
 from posedreamer.report.gallery import write_gallery
 from posedreamer.report.set_distance import write_set_distance
 from posedreamer.report.statistics import run_statistics
-from posedreamer.stages.filtering.checks import (
-    Check,
-    ExposureCheck,
+from posedreamer.stages.filtering.checks import Check
+from posedreamer.stages.filtering.person_checks import (
+    HeadCheck,
+    JointCheck,
     OksCheck,
     SecondPersonCheck,
     SilhouetteCheck,
     TruncationCheck,
 )
+from posedreamer.stages.filtering.picture_checks import ColourCheck, ExposureCheck, SharpnessCheck
 from posedreamer.stages.filtering.stage import FilteringStage
 from posedreamer.stages.generation.renderer import RENDERER, SECOND_RENDERER, RenderingStage, SecondRenderingStage
 from posedreamer.stages.generation.stage import GenerationStage
@@ -145,9 +147,13 @@ def filtering_stage(config: Config) -> FilteringStage:
     filters = config.filters
     checks: dict[str, Check] = {
         "exposure": ExposureCheck(filters.exposure.min_contrast, filters.exposure.max_clipped),
+        "colour": ColourCheck(filters.colour.min_colourfulness, filters.colour.min_range, filters.colour.max_cast),
+        "sharpness": SharpnessCheck(filters.sharpness.max_blur),
         "truncation": TruncationCheck(filters.truncation.min),
         "second_person": SecondPersonCheck(filters.second_person.max, filters.threads),
         "oks": OksCheck(filters.oks.min),
+        "joint": JointCheck(filters.joint.min),
+        "head": HeadCheck(filters.head.max),
         "silhouette": SilhouetteCheck(filters.silhouette.min),
     }
     return FilteringStage([checks[name] for name in filters.order])

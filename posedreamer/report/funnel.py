@@ -1,6 +1,6 @@
 """What the thresholds of a run do: how much each takes, how much it takes alone, and what another value would change.
 
-A sample passes a threshold only with a measured value, as in the checks. Failed samples have no part in this.
+A sample without a measured value passes where the checks let it. Failed samples have no part in this.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 
 from posedreamer.report.statistics import funnel, index_rows
-from posedreamer.report.thresholds import Thresholds, reason_order, score_thresholds
+from posedreamer.report.thresholds import Thresholds, passes, reason_order, score_thresholds
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 
@@ -49,13 +49,13 @@ def threshold_effects(rows: Sequence[Mapping[str, Any]], thresholds: Thresholds)
     step, effects = max(1, round(STEP * len(rows))), []
     for score, (side, limit) in thresholds.items():
         others = {name: threshold for name, threshold in thresholds.items() if name != score}
-        open_ = [scores.get(score) for scores in judged if all(_passes(scores, *item) for item in others.items())]
-        kept = sum(_passes({score: value}, score, (side, limit)) for value in open_)
+        open_ = [scores.get(score) for scores in judged if all(passes(scores, *item) for item in others.items())]
+        kept = sum(passes({score: value}, score, (side, limit)) for value in open_)
         ranked = sorted((value for value in open_ if value is not None), reverse=side == "min")
         effects.append(
             ThresholdEffect(
                 score, side, limit,
-                misses=sum(not _passes(scores, score, (side, limit)) for scores in judged),
+                misses=sum(not passes(scores, score, (side, limit)) for scores in judged),
                 alone=len(open_) - kept,
                 for_fewer=ranked[kept - step - 1] if kept > step else None,
                 for_more=ranked[kept + step - 1] if kept + step <= len(ranked) else None,
@@ -75,8 +75,3 @@ def funnel_table(found: Mapping[str, Any]) -> Group:
         others = ["-" if value is None else f"{value:.3f}" for value in (effect.for_fewer, effect.for_more)]
         effects.add_row(effect.score, limit, str(effect.misses), str(effect.alone), *others)
     return Group(steps, effects)
-
-
-def _passes(scores: Mapping[str, float | None], name: str, threshold: tuple[str, float]) -> bool:
-    value, (side, limit) = scores.get(name), threshold
-    return value is not None and (value >= limit if side == "min" else value <= limit)

@@ -1,6 +1,6 @@
 """What the checks of a run ask of its scores, and what a sample missed.
 
-The table repeats names, reasons and measures of the classes in stages/filtering/checks.py, so that figures can be told without
+The table repeats names, reasons and measures of the classes in stages/filtering, so that figures can be told without
 loading the judge; a test holds the two together.
 """
 
@@ -19,11 +19,20 @@ class CheckWords(NamedTuple):
 
 CHECKS = {
     "exposure": CheckWords("bad_exposure", {"min_contrast": "contrast", "max_clipped": "clipped"}),
+    "colour": CheckWords(
+        "washed_out", {"min_colourfulness": "colourfulness", "min_range": "tonal_range", "max_cast": "cast"}
+    ),
+    "sharpness": CheckWords("blurred", {"max_blur": "blur"}),
     "truncation": CheckWords("truncated", {"min": "joints_inside"}),
     "second_person": CheckWords("second_person", {"max": "second_person"}),
     "oks": CheckWords("oks_low", {"min": "oks"}),
+    "joint": CheckWords("joint_off", {"min": "worst_joint"}),
+    "head": CheckWords("head_turned", {"max": "head_degrees"}),
     "silhouette": CheckWords("silhouette_low", {"min": "silhouette"}),
 }
+
+
+UNMEASURED_PASSES = frozenset({"head_degrees"})  # of other scores None does not pass
 
 
 def score_thresholds(manifest: Mapping[str, Any]) -> Thresholds:
@@ -39,6 +48,14 @@ def score_thresholds(manifest: Mapping[str, Any]) -> Thresholds:
 def reason_order(manifest: Mapping[str, Any]) -> list[str]:
     """The reasons of the run's checks, in the order in which they were asked."""
     return [CHECKS[check].reason for check in manifest["config"]["filters"]["order"]]
+
+
+def passes(scores: Mapping[str, float | None], name: str, threshold: tuple[str, float]) -> bool:
+    """Whether a score keeps its limit."""
+    value, (side, limit) = scores.get(name), threshold
+    if value is None:
+        return name in UNMEASURED_PASSES
+    return value >= limit if side == "min" else value <= limit
 
 
 def missed_checks(scores: Mapping[str, float | None], thresholds: Thresholds) -> Sequence[str]:

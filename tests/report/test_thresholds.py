@@ -1,38 +1,35 @@
 """The words of the checks are those of the checks themselves."""
 
+from typing import get_args
+
 from report_runs import CONFIG
 
-from posedreamer.config import FiltersConfig
-from posedreamer.report.thresholds import CHECKS, missed_checks, reason_order, score_thresholds
-from posedreamer.stages.filtering import checks
+from posedreamer.config import CheckName, Config, FiltersConfig
+from posedreamer.line import filtering_stage
+from posedreamer.report.thresholds import CHECKS, missed_checks, passes, reason_order, score_thresholds
 
-CLASSES = {
-    value.name: value
-    for value in vars(checks).values()
-    if isinstance(value, type) and isinstance(getattr(value, "name", 0), str)
-}
+ALL = {"order": list(get_args(CheckName))}
+EVERY = Config(name="every", filters=FiltersConfig.model_validate(ALL))
+CLASSES = {check.name: check for check in filtering_stage(EVERY).checks}
 
 
 def test_names_and_reasons_are_those_of_the_classes_and_of_the_configuration():
     assert {name: words.reason for name, words in CHECKS.items()} == {n: c.reason for n, c in CLASSES.items()}
-    assert set(CHECKS) == set(FiltersConfig().order)
+    assert set(CHECKS) == set(get_args(CheckName))
     for name, words in CHECKS.items():
         assert set(words.measures) == set(type(getattr(FiltersConfig(), name)).model_fields)
 
 
-def test_measures_are_scores_that_the_classes_compare(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(checks, "at_least", lambda scores, name, limit: asked.setdefault(name, "min") == "min")
-    monkeypatch.setattr(checks, "at_most", lambda scores, name, limit: asked.setdefault(name, "max") == "max")
-    for check in (
-        checks.ExposureCheck(1.0, 1.0),
-        checks.TruncationCheck(0.5),
-        checks.OksCheck(0.6),
-        checks.SilhouetteCheck(0.5),
-    ):
-        check.passes({})
-    asked["second_person"] = "max"  # its class loads the judge's weights
-    assert asked == {score: side for score, (side, _) in score_thresholds({"config": CONFIG.identity()}).items()}
+def test_a_check_passes_what_its_thresholds_pass():
+    """Each score off its limit by a little to either side, or not measured, all others fine."""
+    thresholds = score_thresholds({"config": EVERY.identity()})
+    fine = {name: limit for name, (_, limit) in thresholds.items()}
+    assert all(check.passes(fine) for check in CLASSES.values())
+    for name, words in CHECKS.items():
+        for score in words.measures.values():
+            for value in (fine[score] - 1e-6, fine[score] + 1e-6, None):
+                expected = passes({score: value}, score, thresholds[score])
+                assert CLASSES[name].passes(fine | {score: value}) == expected, (name, score, value)
 
 
 def test_thresholds_are_those_of_the_checks():

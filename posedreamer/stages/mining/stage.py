@@ -3,6 +3,8 @@
 oks, oks_coco, oks_posedreamer     metrics/oks.py; None where no joint counts
 oks_joint_<coco name>              each joint by itself; None where the label's joint lies outside the image
 judge_confidence                   mean confidence of the judge's 17 joints: low where nobody is to be found
+head_degrees                       how far the head is turned from the label's (estimators/head_pose.py); None where it faces away, or
+                                   the judge is sure of less than three of its points
 learner_oks, learner_pa_mpjpe_mm   a mesh estimator's keypoints and joints against the label's, where there is one
 difficulty                         learner_pa_mpjpe_mm: how far the learner is from the pose, wherever it puts the person;
                                    None without one
@@ -17,14 +19,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from posedreamer.estimators.keypoints import KeypointDetector
+from posedreamer.estimators.head_pose import FROM_COCO, head_turn, shows_face
+from posedreamer.estimators.keypoints import Detection, KeypointDetector
 from posedreamer.estimators.mesh import MeshEstimate, MeshEstimator
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS, NUM_BODY_JOINTS
 from posedreamer.metrics.oks import oks, oks_coco, oks_per_joint, oks_posedreamer
 from posedreamer.metrics.pose import pa_mpjpe_mm
-from posedreamer.sample import Sample, failed
+from posedreamer.sample import Label, Sample, failed
 
 Part = TypeVar("Part")
+SURE_OF_POINT, LEAST_HEAD_POINTS = 0.3, 3  # confidence of a point of the head; so many are needed to tell its turn
 
 
 class MiningStage:
@@ -83,7 +87,15 @@ class MiningStage:
         }
         for name, value, level in zip(COCO_KEYPOINTS, per_joint, expected[:, 2], strict=True):
             scores[f"oks_joint_{name}"] = float(value) if level > 0 else None
+        scores["head_degrees"] = _head_degrees(found, label)
         return replace(sample, scores={**sample.scores, **scores})
+
+
+def _head_degrees(found: Detection, label: Label) -> float | None:
+    is_seen = (found.confidence[FROM_COCO] >= SURE_OF_POINT).sum() >= LEAST_HEAD_POINTS
+    if not is_seen or not shows_face(label.joints_cam):
+        return None
+    return head_turn(found.keypoints, found.confidence, label.joints_cam, label.K).degrees
 
 
 LEARNER_SCORES = ("learner_oks", "learner_pa_mpjpe_mm", "difficulty")

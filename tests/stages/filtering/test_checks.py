@@ -2,17 +2,21 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.sample import Picture, Sample, Verdict
-from posedreamer.stages.filtering.checks import (
-    ExposureCheck,
+from posedreamer.stages.filtering.person_checks import (
+    HeadCheck,
+    JointCheck,
     OksCheck,
     SecondPersonCheck,
     SilhouetteCheck,
     TruncationCheck,
 )
+from posedreamer.stages.filtering.picture_checks import ColourCheck, ExposureCheck, SharpnessCheck
 from posedreamer.stages.filtering.stage import FilteringStage
 
 
@@ -151,3 +155,59 @@ def test_only_pending_samples_are_judged(stage: FilteringStage, scored: Sample) 
 def test_a_check_stands_once() -> None:
     with pytest.raises(ValueError, match="once"):
         FilteringStage([TruncationCheck(0.35), TruncationCheck(0.5)])
+
+
+def test_one_limb_elsewhere_is_refused_though_the_mean_forgives_it(scored: Sample) -> None:
+    joints = {f"oks_joint_{name}": 1.0 for name in COCO_KEYPOINTS} | {"oks_joint_left_wrist": 0.0}
+    sample = with_levels(replace(scored, scores={"oks": 16 / 17, **joints}), 17)
+    stage = FilteringStage([OksCheck(0.85), JointCheck(0.05)])
+    (result,) = stage([sample])
+    assert result.verdict == Verdict("rejected", "joint_off") and result.scores["worst_joint"] == 0.0
+    # A wrist that is hidden, or that the judge could not be asked about, has no say.
+    wrist = COCO_KEYPOINTS.index("left_wrist")
+    keypoints = sample.label.coco_keypoints.copy()
+    keypoints[wrist, 2] = 1
+    hidden = replace(sample, label=replace(sample.label, coco_keypoints=keypoints))
+    assert stage([hidden])[0].verdict == Verdict("kept")
+    assert stage([replace(sample, scores=sample.scores | {"oks_joint_left_wrist": None})])[0].verdict == Verdict("kept")
+
+
+@pytest.mark.parametrize(("degrees", "reason"), [(44.9, None), (45.1, "head_turned"), (None, None)])
+def test_head_turned(scored: Sample, degrees: float | None, reason: str | None) -> None:
+    (result,) = FilteringStage([HeadCheck(45.0)])([replace(scored, scores={"head_degrees": degrees})])
+    assert result.verdict.reason == reason
+    (unmeasured,) = FilteringStage([HeadCheck(45.0)])([replace(scored, scores={})])
+    assert unmeasured.verdict.status == "failed" and "no score `head_degrees`" in unmeasured.verdict.reason
+
+
+def test_colours_in_closed_form(scored: Sample) -> None:
+    """Grey has none. Half red, half green: rg is +-255 and yb 127.5 throughout, all of it spread in rg."""
+    check = ColourCheck(8.0, 60.0, 4.0)
+    grey = np.repeat(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], 160, axis=0).repeat(3, axis=2)
+    found = check.score(with_picture(scored, grey))
+    assert found == pytest.approx({"colourfulness": 0.0, "tonal_range": 250.0, "cast": 0.0}, abs=2.0)
+    halves = np.zeros((160, 160, 3), np.uint8)
+    halves[:80, :, 0], halves[80:, :, 1] = 255, 255
+    assert check.score(with_picture(scored, halves))["colourfulness"] == pytest.approx(255.0 + 0.3 * 127.5)
+
+
+@pytest.mark.parametrize("kind", ["pale", "sepia"])
+def test_washed_out(scored: Sample, kind: str) -> None:
+    check = FilteringStage([ColourCheck(8.0, 60.0, 4.0)])
+    rgb = scored.image.rgb.astype(np.float64)
+    tone = rgb.mean(axis=2, keepdims=True) * [1.0, 0.8, 0.5]
+    changed = {"pale": 0.2 * rgb + 170.0, "sepia": 0.1 * rgb + 0.9 * tone}[kind]
+    (result,) = check([with_picture(scored, changed.clip(0, 255).astype(np.uint8))])
+    assert result.verdict == Verdict("rejected", "washed_out"), result.scores
+    assert check([scored])[0].verdict == Verdict("kept")
+
+
+def test_blurred(scored: Sample) -> None:
+    check = FilteringStage([SharpnessCheck(0.6)])
+    soft = [cv2.GaussianBlur(scored.image.rgb, (0, 0), sigma) for sigma in (0.5, 1.0, 2.0, 4.0)]
+    results = [check([with_picture(scored, rgb)])[0] for rgb in (scored.image.rgb, *soft)]
+    blurs = [result.scores["blur"] for result in results]
+    assert blurs == sorted(blurs)
+    assert results[0].verdict == Verdict("kept") and results[-1].verdict == Verdict("rejected", "blurred")
+    (flat,) = check([with_picture(scored, np.full_like(scored.image.rgb, 90))])
+    assert flat.scores["blur"] is None and flat.verdict.reason == "blurred"

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import torch
 import typer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from posedreamer.estimators.observer import ObserverNet
@@ -40,7 +40,11 @@ def main(
     renders = Renders(people.images, people.xyz, number_attributes(people.attributes), people.coco_keypoints)
 
     torch.manual_seed(seed_for(settings.seed, STAGE, "weights"))
-    net = prepared(ObserverNet(), settings.device)
+    net = ObserverNet()
+    if settings.start is not None:
+        known = {name: value.float() for name, value in load_file(settings.start).items()}
+        net.load_state_dict(net.state_dict() | known)
+    net = prepared(net, settings.device)
     loss_at = observer_loss(renders, settings, getattr(torch, settings.precision))
 
     def save(step: int, averages: Mapping[str, nn.Module]) -> None:

@@ -5,6 +5,7 @@ brightness and contrast as generated pictures have them.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +29,11 @@ MARGIN = 15  # pixels round the body that go with it to another background: clot
 
 class ObserverConfig(Strict):
     """moved: share of pictures whose background is another one's. attributes_weight, points_weight: of their losses over the
-    silhouette's.
+    silhouette's. start: weights of an observer that training goes on from; none: from scratch.
     """
 
     seed: int = 0
+    start: Path | None = None
     pictures: Positive | None = None
     threads: Positive = 2
     device: str = "cpu"

@@ -205,25 +205,25 @@ class ColourCheck(Strict):
 
     min_colourfulness: Annotated[float, Field(ge=0.0)] = 8.0
     min_range: Annotated[float, Field(ge=0.0, le=255.0)] = 60.0
-    max_cast: PositiveFloat = 4.0
+    max_cast: PositiveFloat = 2.5
 
 
 class SharpnessCheck(Strict):
     """Most blur, 0 to 1."""
 
-    max_blur: Share = 0.6
+    max_blur: Share = 0.7
 
 
 class JointCheck(Strict):
     """Least similarity of the worst joint in sight."""
 
-    min: Share = 0.05
+    min: Share = 0.005
 
 
 class HeadCheck(Strict):
     """Most degrees that the head may be turned from the label's."""
 
-    max: Annotated[float, Field(gt=0.0, le=180.0)] = 45.0
+    max: Annotated[float, Field(gt=0.0, le=180.0)] = 50.0
 
 
 CheckName = Literal[

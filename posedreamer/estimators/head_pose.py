@@ -69,9 +69,9 @@ def head_turn(
 
 
 def shows_face(joints_cam: Float[np.ndarray, "127 3"]) -> bool:
-    """Whether the label's head faces the camera: the nose is nearer than the ears."""
-    nose, _, _, *ears = np.linalg.norm(joints_cam[FROM_OUTPUT], axis=1)
-    return bool(nose < min(ears))
+    """Whether the label's head faces the camera, profiles included: the nose is nearer than the middle of the ears."""
+    nose, _, _, left, right = joints_cam[FROM_OUTPUT].astype(np.float64)
+    return bool(np.linalg.norm(nose) < np.linalg.norm((left + right) / 2))
 
 
 def _turned_towards(point: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:

@@ -182,7 +182,7 @@ def test_head_turned(scored: Sample, degrees: float | None, reason: str | None) 
 
 def test_colours_in_closed_form(scored: Sample) -> None:
     """Grey has none. Half red, half green: rg is +-255 and yb 127.5 throughout, all of it spread in rg."""
-    check = ColourCheck(8.0, 60.0, 4.0)
+    check = ColourCheck(8.0, 60.0, 2.5)
     grey = np.repeat(np.linspace(0, 255, 160).astype(np.uint8)[None, :, None], 160, axis=0).repeat(3, axis=2)
     found = check.score(with_picture(scored, grey))
     assert found == pytest.approx({"colourfulness": 0.0, "tonal_range": 250.0, "cast": 0.0}, abs=2.0)
@@ -193,7 +193,7 @@ def test_colours_in_closed_form(scored: Sample) -> None:
 
 @pytest.mark.parametrize("kind", ["pale", "sepia"])
 def test_washed_out(scored: Sample, kind: str) -> None:
-    check = FilteringStage([ColourCheck(8.0, 60.0, 4.0)])
+    check = FilteringStage([ColourCheck(8.0, 60.0, 2.5)])
     rgb = scored.image.rgb.astype(np.float64)
     tone = rgb.mean(axis=2, keepdims=True) * [1.0, 0.8, 0.5]
     changed = {"pale": 0.2 * rgb + 170.0, "sepia": 0.1 * rgb + 0.9 * tone}[kind]

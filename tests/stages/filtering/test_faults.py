@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from posedreamer.bodies.catalog import load_body
+from posedreamer.bodies.posing import pose_bodies, rest_parameters
 from posedreamer.estimators.head_pose import FROM_COCO, FROM_OUTPUT, head_turn
+from posedreamer.geometry.cameras import make_K, project
+from posedreamer.geometry.rotations import rotvec_to_rotmat
+from posedreamer.geometry.skeletons import COCO_KEYPOINTS, mirror_permutation
 from posedreamer.sample import Sample
 from posedreamer.stages.filtering.faults import FAULTS, HEAD_TURNS
 from posedreamer.stages.filtering.fill import widen
@@ -32,6 +36,9 @@ def test_the_same_draws_give_the_same_fault_and_the_sample_stays_as_it_was(sampl
 
 def test_a_mirror_image_twice_is_the_picture(sample: Sample) -> None:
     """Within what never left it. On a label that fits its own mirror image it is no fault."""
+    keypoints = sample.label.coco_keypoints.copy()
+    keypoints[:, :2] += np.random.default_rng(0).uniform(-40, 40, (17, 2)).astype(np.float32)
+    sample = replace(sample, label=replace(sample.label, coco_keypoints=keypoints))
     once = plant("mirrored limbs", sample)
     assert once is not None and changed(sample, once).mean() > 0.3
     again = plant("mirrored limbs", once)
@@ -42,8 +49,9 @@ def test_a_mirror_image_twice_is_the_picture(sample: Sample) -> None:
 
 
 def symmetric_keypoints(sample: Sample) -> np.ndarray:
-    """All joints on the vertical line through the middle of the box."""
+    """All joints on the vertical line through the middle of the box, left ones where right ones are."""
     keypoints = sample.label.coco_keypoints.copy()
+    keypoints[:, 1] = (keypoints[:, 1] + keypoints[mirror_permutation(COCO_KEYPOINTS), 1]) / 2
     keypoints[:, 0] = sample.label.bbox[0] + sample.label.bbox[2] / 2
     return keypoints
 
@@ -81,15 +89,24 @@ def test_an_arm_goes_from_the_elbow_on(sample: Sample) -> None:
 
 
 def test_a_head_turns_by_what_is_drawn_and_takes_no_other_joint_along(sample: Sample) -> None:
-    after = plant("wrong head direction", sample)
-    if after is None:
-        pytest.skip("the sample's head faces away")
+    """A body at rest that faces the camera from afar."""
+    (posed,) = pose_bodies(load_body(), [rest_parameters()])
+    joints = (posed.joints @ rotvec_to_rotmat(np.array([np.pi, 0.0, 0.0])).T + [0.0, 0.0, 60.0]).astype(np.float32)
+    K = make_K(20000.0, 160, 160)
+    keypoints = project(joints.astype(np.float64), K).astype(np.float32)
+    facing = replace(sample, label=replace(sample.label, joints_cam=joints, keypoints=keypoints, K=K))
+    after = plant("wrong head direction", facing)
+    assert after is not None
     rest = np.setdiff1d(np.arange(127), FROM_OUTPUT)
-    assert (after.label.joints_cam[rest] == sample.label.joints_cam[rest]).all()
-    keypoints = np.zeros((17, 2))
-    keypoints[FROM_COCO] = sample.label.keypoints[FROM_OUTPUT]
-    found = head_turn(keypoints, np.ones(17), after.label.joints_cam, after.label.K)
-    assert HEAD_TURNS[0] - 6 < found.degrees < HEAD_TURNS[1] + 6
+    assert (after.label.joints_cam[rest] == joints[rest]).all()
+    seen = np.zeros((17, 2))
+    seen[FROM_COCO] = keypoints[FROM_OUTPUT]
+    found = head_turn(seen, np.ones(17), after.label.joints_cam, K)
+    assert HEAD_TURNS[0] - 3 < found.degrees < HEAD_TURNS[1] + 3
+    np.testing.assert_allclose(after.label.coco_keypoints[FROM_COCO, :2], after.label.keypoints[FROM_OUTPUT])
+    turned = joints @ rotvec_to_rotmat(np.array([0.0, np.pi, 0.0])).T + np.array([0.0, 0.0, 120.0])
+    away = replace(facing, label=replace(facing.label, joints_cam=turned.astype(np.float32)))
+    assert plant("wrong head direction", away) is None
 
 
 def test_an_empty_scene_is_the_scene(sample: Sample) -> None:

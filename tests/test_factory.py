@@ -79,7 +79,7 @@ def test_a_shard_has_every_candidate_of_its_labels() -> None:
     config = Config(name="a", shard_size=6, candidates=3)
     keys = [sample.key for sample in start_shard(config, 1, 2)]
     assert [split_key(key) for key in keys] == [
-        (f"{config.hash[:8]}-r01-000002-{place:04d}", number) for place in range(2) for number in range(3)
+        (f"{config.key_hash[:8]}-r01-000002-{place:04d}", number) for place in range(2) for number in range(3)
     ]
     with pytest.raises(ValueError, match="multiple of candidates, got 5 and 3"):
         Config(name="a", shard_size=5, candidates=3)

@@ -69,7 +69,7 @@ def observer_loss(renders: Renders, config: ObserverConfig, precision: torch.dty
         rows = batch_at(config.seed, STAGE, step, size, len(renders.images))[part]
         draws = torch.rand((size, 8), generator=torch_generator(config.seed, STAGE, step, "change"))[part]
         noise = torch_generator(config.seed, STAGE, step, f"grain-{part.start}")
-        pictures, body = to_signed(renders.images[rows]), body_mask(to_condition(renders.conditions[rows])).float()
+        pictures, body = to_signed(renders.images[rows]).contiguous(), body_mask(to_condition(renders.conditions[rows])).float()
         pictures = before_another(pictures, body, draws[:, 0] < config.moved)
         pictures = photographed_worse(pictures, draws[:, 1:6], noise)
         turned = draws[:, 6] < 0.5
@@ -131,7 +131,8 @@ def before_another(
 
     A person is painted out by the picture's mirror image where that shows none, else by its mean colour.
     """
-    near = F.max_pool2d(body, 2 * MARGIN + 1, 1, MARGIN)
+    across = F.max_pool2d(body, (1, 2 * MARGIN + 1), 1, (0, MARGIN))
+    near = F.max_pool2d(across, (2 * MARGIN + 1, 1), 1, (MARGIN, 0))
     mirror, mirror_near = pictures.flip(3), near.flip(3)
     mean = (pictures * (1 - near)).sum(dim=(2, 3), keepdim=True) / (1 - near).sum(dim=(2, 3), keepdim=True).clamp(min=1)
     empty = torch.where(near > 0, torch.where(mirror_near > 0, mean.expand_as(pictures), mirror), pictures)

@@ -69,7 +69,8 @@ def observer_loss(renders: Renders, config: ObserverConfig, precision: torch.dty
         rows = batch_at(config.seed, STAGE, step, size, len(renders.images))[part]
         draws = torch.rand((size, 8), generator=torch_generator(config.seed, STAGE, step, "change"))[part]
         noise = torch_generator(config.seed, STAGE, step, f"grain-{part.start}")
-        pictures, body = to_signed(renders.images[rows]).contiguous(), body_mask(to_condition(renders.conditions[rows])).float()
+        pictures = to_signed(renders.images[rows]).contiguous()
+        body = body_mask(to_condition(renders.conditions[rows])).float()
         pictures = before_another(pictures, body, draws[:, 0] < config.moved)
         pictures = photographed_worse(pictures, draws[:, 1:6], noise)
         turned = draws[:, 6] < 0.5

@@ -80,6 +80,27 @@ def refilter(
 
 
 @app.command()
+def duplicates(
+    run_dir: RunDir,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject them, but for the first of each.")] = False,
+) -> None:
+    """Find pictures that a run kept twice, across all its shards."""
+    from posedreamer.config import Config
+    from posedreamer.duplicates import find_duplicates, reject_duplicates
+    from posedreamer.line import report
+    from posedreamer.storage.manifest import read_manifest
+    from posedreamer.strict import read_fields
+
+    console, found = Console(), find_duplicates(run_dir)
+    for duplicate in found:
+        console.print(f"{duplicate.key} repeats {duplicate.original} (cosine {duplicate.cosine:.3f})")
+    console.print(f"{len(found)} duplicates")
+    if found and reject:
+        reject_duplicates(run_dir, found)
+        report(read_fields(Config, read_manifest(run_dir)["config"], run_dir, []), run_dir, console)
+
+
+@app.command()
 def funnel(run_dir: RunDir) -> None:
     """Show what each check took, what each took alone, and where its threshold would have to be to keep a twentieth more or less."""
     from posedreamer.report.funnel import funnel_table, read_funnel

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from posedreamer.filters_config import FiltersConfig
 from posedreamer.strict import Positive, PositiveFloat, Share, Strict, read_yaml
 
 ConditionKind = Literal["xyz", "depth", "normals", "parts", "openpose"]
@@ -166,90 +167,6 @@ class MiningConfig(Strict):
     def _difficulty_needs_a_learner(self) -> "MiningConfig":
         if self.target == "hmr" and self.learner is None:
             raise ValueError("target `hmr` needs a `learner`: a folder that train_hmr wrote, or package.module:Class")
-        return self
-
-
-class OksCheck(Strict):
-    """Least `oks`. Below 0.5 wrong poses begin to pass, so less than that is refused."""
-
-    min: Annotated[float, Field(ge=0.5, le=1.0)] = 0.85
-
-
-class SecondPersonCheck(Strict):
-    """Most confidence of a person that remains when the labelled one is painted over."""
-
-    max: Share = 0.35
-
-
-class SilhouetteCheck(Strict):
-    """Least agreement of the picture's foreground with the label's silhouette."""
-
-    min: Share = 0.5
-
-
-class TruncationCheck(Strict):
-    """Least share of the label's COCO keypoints inside the image."""
-
-    min: Share = 0.35
-
-
-class ExposureCheck(Strict):
-    """Flat and blown-out pictures: least standard deviation of grey (0 to 255), most share of clipped pixels."""
-
-    min_contrast: Annotated[float, Field(ge=0.0, le=128.0)] = 12.0
-    max_clipped: Share = 0.5
-
-
-class ColourCheck(Strict):
-    """Washed-out and tinted pictures: least colourfulness (grey is 0) and tonal range (0 to 255), most cast (see picture_checks.py)."""
-
-    min_colourfulness: Annotated[float, Field(ge=0.0)] = 8.0
-    min_range: Annotated[float, Field(ge=0.0, le=255.0)] = 60.0
-    max_cast: PositiveFloat = 2.5
-
-
-class SharpnessCheck(Strict):
-    """Most blur, 0 to 1."""
-
-    max_blur: Share = 0.7
-
-
-class JointCheck(Strict):
-    """Least similarity of the worst joint in sight."""
-
-    min: Share = 0.005
-
-
-class HeadCheck(Strict):
-    """Most degrees that the head may be turned from the label's."""
-
-    max: Annotated[float, Field(gt=0.0, le=180.0)] = 50.0
-
-
-CheckName = Literal[
-    "exposure", "colour", "sharpness", "truncation", "second_person", "oks", "joint", "head", "silhouette"
-]
-
-
-class FiltersConfig(Strict):
-    """Stage 4. Every check in `order` is scored for every sample; the first that fails, in this order, is the reason."""
-
-    order: tuple[CheckName, ...] = ("exposure", "truncation", "second_person", "oks", "silhouette")
-    exposure: ExposureCheck = ExposureCheck()
-    colour: ColourCheck = ColourCheck()
-    sharpness: SharpnessCheck = SharpnessCheck()
-    truncation: TruncationCheck = TruncationCheck()
-    second_person: SecondPersonCheck = SecondPersonCheck()
-    oks: OksCheck = OksCheck()
-    joint: JointCheck = JointCheck()
-    head: HeadCheck = HeadCheck()
-    silhouette: SilhouetteCheck = SilhouetteCheck()
-    threads: Positive = 1
-
-    @model_validator(mode="after")
-    def _once_each(self) -> "FiltersConfig":
-        if len(set(self.order)) != len(self.order):
-            raise ValueError(f"each check may stand once in `order`, got {list(self.order)}")
         return self
 
 

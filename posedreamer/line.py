@@ -18,6 +18,8 @@ from posedreamer.bodies.catalog import load_body
 from posedreamer.config import Config, load_config
 from posedreamer.curriculum import hand_over
 from posedreamer.estimators.mesh import chosen_estimator, find_estimator
+from posedreamer.estimators.text_image import TextImageModel
+from posedreamer.estimators.unsafe import UnsafeClassifier
 from posedreamer.factory import Line, run_line
 from posedreamer.progress import ShardProgress
 from posedreamer.report.card import write_card
@@ -25,15 +27,19 @@ from posedreamer.report.gallery import write_gallery
 from posedreamer.report.set_distance import write_set_distance
 from posedreamer.report.statistics import run_statistics
 from posedreamer.stages.filtering.checks import Check
+from posedreamer.stages.filtering.model_checks import SafetyCheck, TextImageCheck
 from posedreamer.stages.filtering.person_checks import (
     HeadCheck,
     JointCheck,
     OksCheck,
+    PersonCheck,
     SecondPersonCheck,
     SilhouetteCheck,
     TruncationCheck,
+    VisibilityCheck,
 )
 from posedreamer.stages.filtering.picture_checks import ColourCheck, ExposureCheck, SharpnessCheck
+from posedreamer.stages.filtering.skin import SkinCheck
 from posedreamer.stages.filtering.stage import FilteringStage
 from posedreamer.stages.generation.renderer import RENDERER, SECOND_RENDERER, RenderingStage, SecondRenderingStage
 from posedreamer.stages.generation.stage import GenerationStage
@@ -94,7 +100,7 @@ def open_inputs(config: Config, run_dir: str) -> BodyModel:
     """Loads what can be missing, and opens the run directory for this config; whatever is wrong is said before any work."""
     body = load_body(config.body)
     weights = {}
-    for stage in (sampling_stage(config), generation_stage(config)):
+    for stage in (sampling_stage(config), generation_stage(config), filtering_stage(config)):
         weights.update(stage.check_inputs())
     if config.mining.learner is not None:
         weights.update(find_estimator(config.mining.learner.model, body))
@@ -144,17 +150,24 @@ def mining_stage(config: Config) -> MiningStage:
 
 def filtering_stage(config: Config) -> FilteringStage:
     """Stage 4 as configured: the checks in their order."""
-    filters = config.filters
+    filters, threads = config.filters, config.filters.threads
     checks: dict[str, Check] = {
         "exposure": ExposureCheck(filters.exposure.min_contrast, filters.exposure.max_clipped),
         "colour": ColourCheck(filters.colour.min_colourfulness, filters.colour.min_range, filters.colour.max_cast),
         "sharpness": SharpnessCheck(filters.sharpness.max_blur),
         "truncation": TruncationCheck(filters.truncation.min),
-        "second_person": SecondPersonCheck(filters.second_person.max, filters.threads),
+        "person": PersonCheck(filters.person.min),
+        "second_person": SecondPersonCheck(filters.second_person.max, threads),
         "oks": OksCheck(filters.oks.min),
         "joint": JointCheck(filters.joint.min),
         "head": HeadCheck(filters.head.max),
+        "visibility": VisibilityCheck(filters.visibility.min_face, filters.visibility.min_hands),
         "silhouette": SilhouetteCheck(filters.silhouette.min),
+        "skin": SkinCheck(filters.skin.max, config.body),
+        "text_image": TextImageCheck(TextImageModel(filters.text_image.model or "", threads), filters.text_image.min),
+        "safety": SafetyCheck(
+            UnsafeClassifier(filters.safety.model or "", filters.safety.labels, threads), filters.safety.max
+        ),
     }
     return FilteringStage([checks[name] for name in filters.order])
 

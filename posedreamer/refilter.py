@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from posedreamer.config import Config
+from posedreamer.duplicates import DUPLICATE
 from posedreamer.sample import Verdict
 from posedreamer.stages.filtering.stage import FilteringStage
 from posedreamer.storage.files import file_exists, join, read_file, remove_file, write_file
@@ -66,12 +67,12 @@ def refilter(run_dir: str, config: Config, stage: FilteringStage) -> dict[str, i
 def changed_verdicts(table: pa.Table, stage: FilteringStage, where: str) -> dict[str, Verdict]:
     """Key -> verdict of each index row that the checks decide otherwise than it stands there.
 
-    Failed samples, and those that were rejected before there was a picture, stay what they are.
+    Failed samples, duplicates, and those that were rejected before there was a picture, stay what they are.
     """
     measured = {name: name.removeprefix(SCORE_PREFIX) for name in table.column_names if name.startswith(SCORE_PREFIX)}
     found = {}
     for row in table.select(["key", "status", "reason", "generator", *measured]).to_pylist():
-        if row["status"] == "failed" or row["generator"] is None:
+        if row["status"] == "failed" or row["generator"] is None or row["reason"] == DUPLICATE:
             continue
         try:
             verdict = stage.decide({score: row[name] for name, score in measured.items()})

@@ -172,7 +172,9 @@ def test_the_command_decides_a_copy_of_the_sample_run_anew_and_it_stays_true(tmp
     oks = np.array(rows.column("score_oks").to_pylist())
     were_kept = np.array(rows.column("status").to_pylist()) == "kept"
     limit = float(np.median(oks[were_kept]))  # stricter than the run's: nothing that it rejected is kept now
-    assert limit > 0.7 and f"'kept': {(were_kept & (oks >= limit)).sum()}" in posedreamer("refilter", str(run), "--set", f"filters.oks.min={limit}")
+    assert limit > 0.7 and f"'kept': {(were_kept & (oks >= limit)).sum()}" in posedreamer(
+        "refilter", str(run), "--set", f"filters.oks.min={limit}"
+    )
     assert "100 % true" in posedreamer("verify", str(run))
     assert read_manifest(run)["config"]["filters"]["oks"]["min"] == limit
     shown = posedreamer("funnel", str(run))

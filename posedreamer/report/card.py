@@ -9,6 +9,7 @@ import yaml
 
 from posedreamer.report.croissant import croissant
 from posedreamer.report.statistics import run_statistics
+from posedreamer.report.thresholds import CHECKS
 from posedreamer.storage.files import join, write_file
 from posedreamer.storage.index import read_shard_index
 from posedreamer.storage.manifest import read_manifest
@@ -133,7 +134,8 @@ def card(manifest: Mapping[str, Any], statistics: Mapping[str, Any], licence: st
         "tags": ["synthetic", "human-pose", "smpl-x", "webdataset", "posedreamer"],
         "configs": [{"config_name": "default", "data_files": "shards/*.tar"}],
     }
-    limits = [*LIMITS]
+    unmade = [name for name in CHECKS if name not in config["filters"]["order"]]
+    limits = [*LIMITS, *([f"Checks that this run did not make: {', '.join(unmade)}."] if unmade else [])]
     limits += [OPEN_BODY_LIMIT] if config["body"] == "open" else []
     limits += [NANO_LIMIT] if config["generator"]["model"] == "nano" else []
     figures = [(name.replace("_", " "), _figure(value)) for name, value in summary.items() if value is not None]

@@ -24,15 +24,22 @@ CHECKS = {
     ),
     "sharpness": CheckWords("blurred", {"max_blur": "blur"}),
     "truncation": CheckWords("truncated", {"min": "joints_inside"}),
+    "person": CheckWords("no_person", {"min": "judge_confidence"}),
     "second_person": CheckWords("second_person", {"max": "second_person"}),
     "oks": CheckWords("oks_low", {"min": "oks"}),
     "joint": CheckWords("joint_off", {"min": "worst_joint"}),
     "head": CheckWords("head_turned", {"max": "head_degrees"}),
+    "visibility": CheckWords("part_unseen", {"min_face": "face_confidence", "min_hands": "hands_confidence"}),
     "silhouette": CheckWords("silhouette_low", {"min": "silhouette"}),
+    "skin": CheckWords("unclothed", {"max": "skin"}),
+    "text_image": CheckWords("text_mismatch", {"min": "text_image"}),
+    "safety": CheckWords("unsafe", {"max": "unsafe"}),
 }
 
 
-UNMEASURED_PASSES = frozenset({"head_degrees"})  # of other scores None does not pass
+UNMEASURED_PASSES = frozenset(
+    {"head_degrees", "face_confidence", "hands_confidence", "skin"}
+)  # of other scores None does not pass
 
 
 def score_thresholds(manifest: Mapping[str, Any]) -> Thresholds:

@@ -4,8 +4,9 @@
 not be taken (None) does not pass, unless the check says otherwise. Limits and order are the caller's (config).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -15,17 +16,23 @@ from posedreamer.sample import Condition, Label, Picture, Sample
 Scores = Mapping[str, float | None]
 
 
-@runtime_checkable
-class Check(Protocol):
-    """name: as in the config; reason: of a rejection. setup loads what score needs; score is asked of whole samples only."""
+class Check(ABC):
+    """name: as in the config; reason: of a rejection. `score` is asked of whole samples only, after `setup`."""
 
-    name: str
-    reason: str
+    name: ClassVar[str]
+    reason: ClassVar[str]
 
-    def setup(self) -> None: ...
+    def check_inputs(self) -> dict[str, str]:
+        """Finds what the check needs from outside, before any work; returns name -> identity."""
+        return {}
 
+    def setup(self) -> None:  # noqa: B027  (most checks load nothing)
+        """Loads what `score` needs."""
+
+    @abstractmethod
     def score(self, sample: Sample) -> dict[str, float | None]: ...
 
+    @abstractmethod
     def passes(self, scores: Scores) -> bool: ...
 
 

@@ -18,11 +18,13 @@ from posedreamer.geometry.cameras import project
 from posedreamer.geometry.rotations import rotvec_to_rotmat
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS, SMPLX_JOINTS, mirror_permutation
 from posedreamer.metrics.oks import oks_coco
+from posedreamer.rendering.attributes import CLOTH_COLORS
 from posedreamer.rendering.conditions import draw_parts, parts_from_colors
 from posedreamer.rendering.label import draw_label
 from posedreamer.sample import Condition, Label, Picture, Sample
 from posedreamer.stages.filtering.checks import parts_of
 from posedreamer.stages.filtering.fill import paint_over, widen
+from posedreamer.stages.filtering.skin import BARE, CLOTHED, LEAST_BARE, PartsOfXyz, on_parts
 
 Plant = Callable[[Sample, Sample, BodyModel, np.random.Generator], Sample | None]
 
@@ -141,6 +143,32 @@ def empty_scene(sample: Sample, other: Sample, body: BodyModel, rng: np.random.G
     return _shown(sample, paint_over(image.rgb, widen(condition.mask, 2 * _clothes(label))))
 
 
+def wrong_clothes(sample: Sample, other: Sample, body: BodyModel, rng: np.random.Generator) -> Sample | None:
+    """The prompt asks for a shirt of another colour."""
+    if sample.prompt is None or (worn := sample.prompt.attributes.get("top_color")) not in CLOTH_COLORS:
+        return None
+    asked = str(rng.choice([color for color in CLOTH_COLORS if color != worn]))
+    attributes = {**sample.prompt.attributes, "top_color": asked}
+    return replace(sample, prompt=replace(sample.prompt, attributes=attributes))
+
+
+def undressed(sample: Sample, other: Sample, body: BodyModel, rng: np.random.Generator) -> Sample | None:
+    """Trunk, hips and thighs have the colour of the person's own hands and face, half their light and shade."""
+    _, condition, image = parts_of(sample)
+    rows, columns = np.nonzero(condition.mask)
+    parts = PartsOfXyz(body).find(condition.xyz[rows, columns])
+    clothed, bare = on_parts(CLOTHED, parts), on_parts(BARE, parts)
+    if bare.sum() < LEAST_BARE or clothed.sum() < LEAST_BARE:
+        return None
+    lab = cv2.cvtColor(image.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    person = lab[rows, columns]
+    skin, worn = np.median(person[bare], axis=0), person[clothed]
+    person[clothed] = skin + (worn - np.median(worn, axis=0)) * [0.5, 0.1, 0.1]
+    lab[rows, columns] = person
+    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return _shown(sample, np.rint(255 * rgb.clip(0, 1)).astype(np.uint8))
+
+
 FAULTS: dict[str, Plant] = {
     "mirrored limbs": mirrored,
     "shifted pose": shifted,
@@ -150,6 +178,8 @@ FAULTS: dict[str, Plant] = {
     "blur": blurred,
     "wash-out": washed_out,
     "tint": tinted,
+    "wrong clothes colour": wrong_clothes,
+    "undressed": undressed,
     "empty scene": empty_scene,
 }
 

@@ -5,20 +5,18 @@ import numpy as np
 from posedreamer.estimators.keypoints import KeypointDetector
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.sample import Sample
-from posedreamer.stages.filtering.checks import Scores, at_least, at_most, parts_of
+from posedreamer.stages.filtering.checks import Check, Scores, at_least, at_most, parts_of
 from posedreamer.stages.filtering.fill import paint_over, widen
 from posedreamer.stages.filtering.silhouette import silhouette_agreement
 
 
-class TruncationCheck:
+class TruncationCheck(Check):
     """Enough of the body is in the image. joints_inside: share of the label's 17 COCO joints."""
 
     name, reason = "truncation", "truncated"
 
     def __init__(self, min_share: float) -> None:
         self.min_share = min_share
-
-    def setup(self) -> None: ...
 
     def score(self, sample: Sample) -> dict[str, float | None]:
         label, _, _ = parts_of(sample)
@@ -28,7 +26,23 @@ class TruncationCheck:
         return at_least(scores, "joints_inside", self.min_share)
 
 
-class SecondPersonCheck:
+class PersonCheck(Check):
+    """Somebody is in the picture: `judge_confidence`, as the mining stage measured it."""
+
+    name, reason = "person", "no_person"
+
+    def __init__(self, min_confidence: float) -> None:
+        self.min_confidence = min_confidence
+
+    def score(self, sample: Sample) -> dict[str, float | None]:
+        _measured(sample, "judge_confidence")
+        return {}
+
+    def passes(self, scores: Scores) -> bool:
+        return at_least(scores, "judge_confidence", self.min_confidence)
+
+
+class SecondPersonCheck(Check):
     """Nobody but the labelled person: the judge looks once more, with that person painted over.
 
     second_person: mean of its five highest confidences. Measured on 24 dressed renders of 128 px: .05 to .25 with one
@@ -58,7 +72,7 @@ class SecondPersonCheck:
         return at_most(scores, "second_person", self.max_confidence)
 
 
-class OksCheck:
+class OksCheck(Check):
     """The picture shows the label's pose: `oks`, as the mining stage measured it."""
 
     name, reason = "oks", "oks_low"
@@ -68,8 +82,6 @@ class OksCheck:
             raise ValueError(f"oks check: minimum must lie in [0.5, 1], where wrong poses do not pass; got {minimum}")
         self.minimum = minimum
 
-    def setup(self) -> None: ...
-
     def score(self, sample: Sample) -> dict[str, float | None]:
         _measured(sample, "oks")
         return {}
@@ -78,7 +90,7 @@ class OksCheck:
         return at_least(scores, "oks", self.minimum)
 
 
-class SilhouetteCheck:
+class SilhouetteCheck(Check):
     """The picture's foreground has the label's shape (`silhouette.py`).
 
     silhouette: measured on the same 24 renders: .91 on average with the right label, .34 with another's.
@@ -89,8 +101,6 @@ class SilhouetteCheck:
     def __init__(self, minimum: float) -> None:
         self.minimum = minimum
 
-    def setup(self) -> None: ...
-
     def score(self, sample: Sample) -> dict[str, float | None]:
         _, condition, image = parts_of(sample)
         return {"silhouette": silhouette_agreement(image.rgb, condition.mask)}
@@ -99,7 +109,7 @@ class SilhouetteCheck:
         return at_least(scores, "silhouette", self.minimum)
 
 
-class JointCheck:
+class JointCheck(Check):
     """No joint is altogether elsewhere: a mean over joints forgives one limb.
 
     worst_joint: the least similarity of a label's joint in sight (v = 2), of those that the mining stage measured.
@@ -109,8 +119,6 @@ class JointCheck:
 
     def __init__(self, minimum: float) -> None:
         self.minimum = minimum
-
-    def setup(self) -> None: ...
 
     def score(self, sample: Sample) -> dict[str, float | None]:
         label, _, _ = parts_of(sample)
@@ -123,7 +131,7 @@ class JointCheck:
         return at_least(scores, "worst_joint", self.minimum)
 
 
-class HeadCheck:
+class HeadCheck(Check):
     """The head looks where the label's does: `head_degrees`, as the mining stage measured it.
 
     A head that cannot be measured (it faces away, or is too small to be seen) passes. PoseDreamer's third filter, by keypoints instead
@@ -135,14 +143,32 @@ class HeadCheck:
     def __init__(self, maximum: float) -> None:
         self.maximum = maximum
 
-    def setup(self) -> None: ...
-
     def score(self, sample: Sample) -> dict[str, float | None]:
         _measured(sample, "head_degrees")
         return {}
 
     def passes(self, scores: Scores) -> bool:
         return scores["head_degrees"] is None or at_most(scores, "head_degrees", self.maximum)
+
+
+class VisibilityCheck(Check):
+    """What the label shows of face and arms is there: `face_confidence` and `hands_confidence`, as the mining stage measured them.
+
+    A part that the label hides passes. The judge knows wrists, and no fingers.
+    """
+
+    name, reason = "visibility", "part_unseen"
+
+    def __init__(self, min_face: float, min_hands: float) -> None:
+        self.limits = {"face_confidence": min_face, "hands_confidence": min_hands}
+
+    def score(self, sample: Sample) -> dict[str, float | None]:
+        for name in self.limits:
+            _measured(sample, name)
+        return {}
+
+    def passes(self, scores: Scores) -> bool:
+        return all(scores[name] is None or at_least(scores, name, limit) for name, limit in self.limits.items())
 
 
 def _measured(sample: Sample, name: str) -> float | None:

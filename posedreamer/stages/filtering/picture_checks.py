@@ -6,10 +6,10 @@ from jaxtyping import UInt8
 from skimage.measure import blur_effect
 
 from posedreamer.sample import Sample
-from posedreamer.stages.filtering.checks import Scores, at_least, at_most, parts_of
+from posedreamer.stages.filtering.checks import Check, Scores, at_least, at_most, parts_of
 
 
-class ExposureCheck:
+class ExposureCheck(Check):
     """Something is to be seen: grey values spread out, few pixels clipped at black or white.
 
     contrast: standard deviation of grey, 0 to 255. clipped: share of pixels whose grey is at most 2 or at least 253.
@@ -20,8 +20,6 @@ class ExposureCheck:
 
     def __init__(self, min_contrast: float, max_clipped: float) -> None:
         self.min_contrast, self.max_clipped = min_contrast, max_clipped
-
-    def setup(self) -> None: ...
 
     def score(self, sample: Sample) -> dict[str, float | None]:
         _, _, image = parts_of(sample)
@@ -35,7 +33,7 @@ class ExposureCheck:
         return at_least(scores, "contrast", self.min_contrast) and at_most(scores, "clipped", self.max_clipped)
 
 
-class ColourCheck:
+class ColourCheck(Check):
     """Colours neither washed out nor all of one tint.
 
     colourfulness: Hasler and Suesstrunk 2003, 0 for grey; their photographs are "slightly colourful" at 15, "extremely" at 109.
@@ -47,8 +45,6 @@ class ColourCheck:
 
     def __init__(self, min_colourfulness: float, min_range: float, max_cast: float) -> None:
         self.min_colourfulness, self.min_range, self.max_cast = min_colourfulness, min_range, max_cast
-
-    def setup(self) -> None: ...
 
     def score(self, sample: Sample) -> dict[str, float | None]:
         _, _, image = parts_of(sample)
@@ -67,15 +63,13 @@ class ColourCheck:
         )
 
 
-class SharpnessCheck:
+class SharpnessCheck(Check):
     """Edges are edges. blur: Crete et al. 2007, how little another blur changes the picture: 0 sharp, 1 blurred."""
 
     name, reason = "sharpness", "blurred"
 
     def __init__(self, max_blur: float) -> None:
         self.max_blur = max_blur
-
-    def setup(self) -> None: ...
 
     def score(self, sample: Sample) -> dict[str, float | None]:
         _, _, image = parts_of(sample)

@@ -19,6 +19,10 @@ class FilteringStage:
             raise ValueError(f"filtering: each check may stand once, got {names}")
         self.checks = tuple(checks)
 
+    def check_inputs(self) -> dict[str, str]:
+        """Finds what the checks need from outside, before any work; returns name -> identity."""
+        return {name: identity for check in self.checks for name, identity in check.check_inputs().items()}
+
     def setup(self) -> None:
         for check in self.checks:
             check.setup()

@@ -8,10 +8,8 @@ The pipelines' safety checker is left out: prompts come from a fixed grammar of 
 checker blackens would enter the counts as a generator's failure. Pictures are filtered by measurement, in stage 4.
 """
 
-import hashlib
 import json
 import logging
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from posedreamer import torchvision_shim
+from posedreamer.pretrained import find_pretrained, hash_weights
 from posedreamer.rendering.conditions import condition_renderer_id
 
 torchvision_shim.install()
@@ -33,7 +32,6 @@ EMBEDDED = {"nano": Path(__file__).parents[2] / "assets" / "nano"}
 FACTS = "posedreamer.json"
 CONTROLNET = "controlnet"
 LORA_METADATA = "lora_adapter_metadata"  # diffusers' name
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 
 
 class Model(NamedTuple):
@@ -176,32 +174,10 @@ def draw(
 
 
 def resolve(model: str) -> tuple[Path, str]:
-    """The local folder of a model, fetched from the hub if it is an id, and its identity."""
-    folder = EMBEDDED.get(model, Path(model))
-    if folder.is_dir():
-        return folder, f"{model if model in EMBEDDED else folder.name}@{hash_weights(folder)}"
-    match = _HUB_ID.fullmatch(model)
-    if match is None:
-        raise ValueError(f"generator {model!r}: no such folder, and no hub id (owner/name, or owner/name@revision)")
-    import huggingface_hub
-
-    snapshot = huggingface_hub.snapshot_download(
-        match["repo"], revision=match["revision"], allow_patterns=["*.json", "*.txt", "*.safetensors", "*.model"]
-    )
-    return Path(snapshot), f"{match['repo']}@{Path(snapshot).name}"
-
-
-def hash_weights(folder: Path) -> str:
-    """`sha256:` and 16 hex digits over names and bytes of all safetensors and JSON files of the folder."""
-    digest = hashlib.sha256()
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise ValueError(f"generator: {folder} holds no safetensors weights")
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return "sha256:" + digest.hexdigest()[:16]
+    """The local folder of an embedded model or of another (pretrained.py), and its identity."""
+    if model in EMBEDDED:
+        return EMBEDDED[model], f"{model}@{hash_weights(EMBEDDED[model], 'generator')}"
+    return find_pretrained(model, "generator")
 
 
 def check_condition(folder: Path, condition: str) -> None:

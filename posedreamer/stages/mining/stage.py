@@ -3,6 +3,8 @@
 oks, oks_coco, oks_posedreamer     metrics/oks.py; None where no joint counts
 oks_joint_<coco name>              each joint by itself; None where the label's joint lies outside the image
 judge_confidence                   mean confidence of the judge's 17 joints: low where nobody is to be found
+face_confidence, hands_confidence  the judge's least confidence of the label's facial points and of its elbows and wrists in sight
+                                   (v = 2): low where the picture does not show them; None where the label hides them all
 head_degrees                       how far the head is turned from the label's (estimators/head_pose.py); None where it faces away, or
                                    the judge is sure of less than three of its points
 learner_oks, learner_pa_mpjpe_mm   a mesh estimator's keypoints and joints against the label's, where there is one
@@ -29,6 +31,7 @@ from posedreamer.sample import Label, Sample, failed
 
 Part = TypeVar("Part")
 SURE_OF_POINT, LEAST_HEAD_POINTS = 0.3, 3  # confidence of a point of the head; so many are needed to tell its turn
+PARTS = {"face": ("nose", "left_eye", "right_eye"), "hands": ("left_elbow", "right_elbow", "left_wrist", "right_wrist")}
 
 
 class MiningStage:
@@ -87,6 +90,9 @@ class MiningStage:
         }
         for name, value, level in zip(COCO_KEYPOINTS, per_joint, expected[:, 2], strict=True):
             scores[f"oks_joint_{name}"] = float(value) if level > 0 else None
+        for part, names in PARTS.items():
+            shown = [found.confidence[k] for k in map(COCO_KEYPOINTS.index, names) if expected[k, 2] == 2]
+            scores[f"{part}_confidence"] = float(min(shown)) if shown else None
         scores["head_degrees"] = _head_degrees(found, label)
         return replace(sample, scores={**sample.scores, **scores})
 

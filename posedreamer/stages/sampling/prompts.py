@@ -23,6 +23,9 @@ PEOPLE_PROMPTS, PHOTO_PROMPTS = PROMPTS / "people.yaml", PROMPTS / "photo.yaml"
 WORD = re.compile(r"[a-z0-9][a-z0-9'-]*|[.,]")
 ARTICLE = re.compile(r"\b([Aa]) (?=[aeio])")
 DRAW_TRIES = 10_000
+UNCLOTHED = frozenset(
+    "bare-chested bra braless lingerie naked nude nudity shirtless thong topless unclothed underwear undressed".split()
+)  # words that no grammar may say: a factory of strangers' bodies draws them dressed
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class PromptGrammar:
             if missing:
                 raise ValueError(f"prompts {where}: clause {name} does not say {', '.join(missing)}")
             forms += itertools.chain(*ways.values())
+        if undressed := sorted(UNCLOTHED.intersection(self.vocabulary)):
+            raise ValueError(f"prompts {where}: says {', '.join(undressed)}; people are drawn dressed")
         unknown = sorted({slot for form in forms for slot in _slots(form)} - known)
         if unknown:
             raise ValueError(

@@ -12,9 +12,11 @@ from posedreamer.stages.filtering.person_checks import (
     HeadCheck,
     JointCheck,
     OksCheck,
+    PersonCheck,
     SecondPersonCheck,
     SilhouetteCheck,
     TruncationCheck,
+    VisibilityCheck,
 )
 from posedreamer.stages.filtering.picture_checks import ColourCheck, ExposureCheck, SharpnessCheck
 from posedreamer.stages.filtering.stage import FilteringStage
@@ -178,6 +180,23 @@ def test_head_turned(scored: Sample, degrees: float | None, reason: str | None) 
     assert result.verdict.reason == reason
     (unmeasured,) = FilteringStage([HeadCheck(45.0)])([replace(scored, scores={})])
     assert unmeasured.verdict.status == "failed" and "no score `head_degrees`" in unmeasured.verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("face", "hands", "reason"),
+    [(0.5, 0.5, None), (0.19, 0.5, "part_unseen"), (0.5, 0.14, "part_unseen"), (None, None, None), (0.1, None, "part_unseen")],
+)  # fmt: skip
+def test_what_the_label_shows_must_be_there(scored: Sample, face, hands, reason) -> None:
+    stage = FilteringStage([VisibilityCheck(0.2, 0.15)])
+    (result,) = stage([replace(scored, scores={"face_confidence": face, "hands_confidence": hands})])
+    assert result.verdict.reason == reason
+    assert stage([replace(scored, scores={"face_confidence": face})])[0].verdict.status == "failed"
+
+
+@pytest.mark.parametrize(("confidence", "reason"), [(0.26, None), (0.24, "no_person")])
+def test_nobody_there(scored: Sample, confidence: float, reason: str | None) -> None:
+    (result,) = FilteringStage([PersonCheck(0.25)])([replace(scored, scores={"judge_confidence": confidence})])
+    assert result.verdict.reason == reason
 
 
 def test_colours_in_closed_form(scored: Sample) -> None:

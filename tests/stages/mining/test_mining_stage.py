@@ -58,6 +58,20 @@ def test_all_scores_are_there(stage: MiningStage, sample: Sample) -> None:
     assert 0 <= scored.scores["oks_posedreamer"] <= 1
 
 
+def test_confidence_of_parts_is_the_least_of_those_in_sight(stage: MiningStage, sample: Sample) -> None:
+    found = stage.detector.detect(sample.image.rgb).confidence
+    keypoints = sample.label.coco_keypoints.copy()
+    keypoints[:, 2] = 2
+    (scored,) = stage([replace(sample, label=replace(sample.label, coco_keypoints=keypoints))])
+    assert scored.scores["face_confidence"] == pytest.approx(found[:3].min())
+    assert scored.scores["hands_confidence"] == pytest.approx(found[7:11].min())
+    weakest = 7 + int(found[7:11].argmin())
+    keypoints[weakest, 2], keypoints[:3, 2] = 1, 0
+    (scored,) = stage([replace(sample, label=replace(sample.label, coco_keypoints=keypoints))])
+    assert scored.scores["face_confidence"] is None
+    assert scored.scores["hands_confidence"] == pytest.approx(np.delete(found[7:11], weakest - 7).min())
+
+
 def test_a_bad_sample_stops_only_itself(stage: MiningStage, sample: Sample) -> None:
     small = replace(sample, image=Picture(sample.image.rgb[:100], "render", 0))
     bare = replace(sample, image=None)

@@ -91,6 +91,7 @@ def test_say_names_what_it_cannot_say():
         ({"clauses": {"hair": {"by": "hair_style", "short": ["short"]}}}, "does not say bob"),
         ({"clauses": {"hair": {"by": "mood"}}}, "no attribute"),
         ({"extra": []}, "expected attributes, clauses"),
+        ({"templates": ["A topless {skin} person"]}, "says topless"),
     ],
 )
 def test_a_broken_grammar_is_an_error(tmp_path, change, message):

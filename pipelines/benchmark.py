@@ -1,6 +1,6 @@
 """Measures what BENCHMARKS.md tells, as ratios taken in one run: `python pipelines/benchmark.py [--only bodies,maps] [--write]`.
 
-`--run-dir` is a finished run (make demo); `shards` reads its tars. `--write` puts the rows into the table of BENCHMARKS.md.
+`--run-dir` is a finished run (make demo); `checks` and `shards` read its tars. `--write` puts the rows into the table of BENCHMARKS.md.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def write_rows(lines: dict[str, str]) -> None:
 def main() -> None:
     # config: which parts, on which run
     parser = argparse.ArgumentParser(description=__doc__)
-    names = ("bodies", "maps", "judge", "shards", "whole")
+    names = ("bodies", "maps", "judge", "checks", "shards", "whole")
     parser.add_argument("--only", default=",".join(names), help="comma separated: " + ", ".join(names))
     parser.add_argument("--run-dir", type=Path, default=Path("runs/demo"))
     parser.add_argument("--config", type=Path, default=Path("configs/nano.yaml").absolute())
@@ -45,6 +45,7 @@ def main() -> None:
         "bodies": parts.bodies,
         "maps": parts.maps,
         "judge": lambda: parts.judge(arguments.run_dir),
+        "checks": lambda: parts.checks(arguments.run_dir),
         "shards": lambda: parts.shards(arguments.run_dir),
         "whole": lambda: whole.whole(arguments.config, cores, arguments.shards_each),
     }

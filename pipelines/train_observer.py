@@ -42,8 +42,7 @@ def main(
     torch.manual_seed(seed_for(settings.seed, STAGE, "weights"))
     net = ObserverNet()
     if settings.start is not None:
-        known = {name: value.float() for name, value in load_file(settings.start).items()}
-        net.load_state_dict(net.state_dict() | known)
+        net.load_state_dict({name: value.float() for name, value in load_file(settings.start).items()})
     net = prepared(net, settings.device)
     loss_at = observer_loss(renders, settings, getattr(torch, settings.precision))
 

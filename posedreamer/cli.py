@@ -109,6 +109,24 @@ def funnel(run_dir: RunDir) -> None:
 
 
 @app.command()
+def coco(
+    run_dir: RunDir,
+    out: Annotated[Path, typer.Option(help="Folder for images and person_keypoints.json.")],
+    detect: Annotated[
+        bool, typer.Option("--detect", help="Write the judge's keypoints too, and print AP and AR.")
+    ] = False,
+) -> None:
+    """Export the kept samples in COCO's keypoint format."""
+    from posedreamer.coco_export import export_coco
+    from posedreamer.estimators.keypoints import KeypointDetector
+
+    figures = export_coco(run_dir, out, KeypointDetector(1).setup() if detect else None)
+    if figures is not None:
+        Console().print({name: round(value, 4) for name, value in figures._asdict().items()})
+    Console().print(f"written: {out / 'person_keypoints.json'}", soft_wrap=True)
+
+
+@app.command()
 def curate(
     run_dir: RunDir,
     domain: Annotated[str, typer.Option(help="A domain of posedreamer/assets/domains, such as yoga.")],

@@ -1,6 +1,7 @@
 """The configuration of a run: strict, frozen models. An unknown key or an impossible value is an error that names the field.
 
-A run is identified by everything here except `engine`: how many actors work, and on what, does not change a byte.
+A run is identified by everything here except `engine` (how many actors work, and on what) and `gates` (what stops it): they do not
+change a byte.
 """
 
 import hashlib
@@ -187,6 +188,32 @@ class ReferenceConfig(Strict):
         return self
 
 
+class GateConfig(Strict):
+    """Least and most that a figure may be."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "GateConfig":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"a gate's min must not be above its max, got {self.min} and {self.max}")
+        return self
+
+
+class GatesConfig(Strict):
+    """What stops a run that has drifted, measured on every `every` shards that are finished. Not part of the run's identity: another
+    gate may be set to go on.
+
+    keep_rate: share of the attempted. kid_effnet: of the kept pictures against `reference`. oks: mean of the attempted.
+    """
+
+    every: Positive = 50
+    keep_rate: GateConfig = GateConfig()
+    kid_effnet: GateConfig = GateConfig()
+    oks: GateConfig = GateConfig()
+
+
 class PoolConfig(Strict):
     """One stage's actors, what each of them reserves, and the Ray runtime environment that they need beside the job's."""
 
@@ -231,6 +258,7 @@ class Config(Strict):
     filters: FiltersConfig = FiltersConfig()
     storage: StorageConfig = StorageConfig()
     reference: ReferenceConfig = ReferenceConfig()
+    gates: GatesConfig = GatesConfig()
     engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="after")
@@ -241,6 +269,14 @@ class Config(Strict):
             )
         if self.generator.model == "renderer" and self.body != "open":
             raise ValueError(f"generator.model `renderer` needs `body: open`, got body {self.body!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _distance_needs_a_reference(self) -> "Config":
+        if self.gates.kid_effnet != GateConfig() and self.reference == ReferenceConfig():
+            raise ValueError(
+                "gates.kid_effnet: there is nothing to compare with; set reference.folder or reference.renders"
+            )
         return self
 
     @model_validator(mode="after")
@@ -258,8 +294,8 @@ class Config(Strict):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Everything that can change a byte of the result: all of the config but `engine`."""
-        return self.model_dump(mode="json", exclude={"engine"})
+        """Everything that can change a byte of the result: all of the config but `gates` and `engine`."""
+        return self.model_dump(mode="json", exclude={"gates", "engine"})
 
     @property
     def hash(self) -> str:

@@ -70,6 +70,19 @@ class HeadCheck(Strict):
     max: Annotated[float, Field(gt=0.0, le=180.0)] = 50.0
 
 
+class SecondJudgeCheck(Strict):
+    """Least `second_oks`."""
+
+    min: Share = 0.5
+
+
+class ClothesCheck(Strict):
+    """Least probability of the asked-for colours of shirt and trousers, by the observer."""
+
+    min_top: Share = 0.02
+    min_bottom: Share = 0.02
+
+
 class SkinCheck(Strict):
     """Most share of trunk, hips and thighs that looks like the person's own skin."""
 
@@ -109,6 +122,8 @@ CheckName = Literal[
     "joint",
     "head",
     "visibility",
+    "second_judge",
+    "clothes",
     "silhouette",
     "skin",
     "text_image",
@@ -130,6 +145,8 @@ class FiltersConfig(Strict):
     joint: JointCheck = JointCheck()
     head: HeadCheck = HeadCheck()
     visibility: VisibilityCheck = VisibilityCheck()
+    second_judge: SecondJudgeCheck = SecondJudgeCheck()
+    clothes: ClothesCheck = ClothesCheck()
     silhouette: SilhouetteCheck = SilhouetteCheck()
     skin: SkinCheck = SkinCheck()
     text_image: TextImageCheck = TextImageCheck()

@@ -21,6 +21,7 @@ from posedreamer.estimators.mesh import chosen_estimator, find_estimator
 from posedreamer.estimators.text_image import TextImageModel
 from posedreamer.estimators.unsafe import UnsafeClassifier
 from posedreamer.factory import Line, run_line
+from posedreamer.gates import Gates
 from posedreamer.progress import ShardProgress
 from posedreamer.report.card import write_card
 from posedreamer.report.gallery import write_gallery
@@ -29,10 +30,12 @@ from posedreamer.report.statistics import run_statistics
 from posedreamer.stages.filtering.checks import Check
 from posedreamer.stages.filtering.model_checks import SafetyCheck, TextImageCheck
 from posedreamer.stages.filtering.person_checks import (
+    ClothesCheck,
     HeadCheck,
     JointCheck,
     OksCheck,
     PersonCheck,
+    SecondJudgeCheck,
     SecondPersonCheck,
     SilhouetteCheck,
     TruncationCheck,
@@ -48,6 +51,7 @@ from posedreamer.stages.sampling.redraw import RedrawingStage
 from posedreamer.stages.sampling.stage import SamplingStage
 from posedreamer.storage.manifest import open_run
 from posedreamer.storage.provenance import describe_body, make_manifest
+from posedreamer.storage.stats import ShardStats
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +68,14 @@ def generate(config_path: Path, run_dir: str, overrides: Sequence[str]) -> None:
     body = open_inputs(config, run_dir)
 
     with resumable(config_path, run_dir, overrides, console):
-        with ShardProgress(config.samples, console) as progress:
+        with ShardProgress(config.samples, console) as progress, Gates(config, run_dir) as gates:
             # stages and run: rounds of shards; the stages of a round are made when the rounds before it are done
             run_line(
                 config,
                 run_dir,
                 describe_body(body),
                 line_of_round=lambda round_index: make_line(config, run_dir, round_index),
-                on_shard=progress.add_shard,
+                on_shard=lambda stats, is_new: tell([progress, gates], stats, is_new),
             )
 
         # report: set-level distances, gallery, dataset card
@@ -94,6 +98,12 @@ def absolute_run_dir(run_dir: str) -> str:
     if "RAY_ADDRESS" in os.environ:
         raise ValueError(f"--out {run_dir}: on a cluster give an absolute path that all nodes share, or a URL")
     return str(Path(run_dir).absolute())
+
+
+def tell(watchers: Sequence[ShardProgress | Gates], stats: ShardStats, is_new: bool) -> None:
+    """Tells each of them of a finished shard."""
+    for watcher in watchers:
+        watcher.add_shard(stats, is_new)
 
 
 def open_inputs(config: Config, run_dir: str) -> BodyModel:
@@ -162,6 +172,8 @@ def filtering_stage(config: Config) -> FilteringStage:
         "joint": JointCheck(filters.joint.min),
         "head": HeadCheck(filters.head.max),
         "visibility": VisibilityCheck(filters.visibility.min_face, filters.visibility.min_hands),
+        "second_judge": SecondJudgeCheck(filters.second_judge.min),
+        "clothes": ClothesCheck(filters.clothes.min_top, filters.clothes.min_bottom),
         "silhouette": SilhouetteCheck(filters.silhouette.min),
         "skin": SkinCheck(filters.skin.max, config.body),
         "text_image": TextImageCheck(TextImageModel(filters.text_image.model or "", threads), filters.text_image.min),

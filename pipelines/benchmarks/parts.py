@@ -1,9 +1,10 @@
-"""Parts of the line by themselves: the body model, condition maps, the judge, shards."""
+"""Parts of the line by themselves: the body model, condition maps, the judge, checks, shards."""
 
 import tempfile
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,14 +16,18 @@ from posedreamer import open_shards
 from posedreamer.bodies.body import BodyModel
 from posedreamer.bodies.catalog import load_body
 from posedreamer.bodies.posing import rest_parameters, transform_parameters
+from posedreamer.config import Config
 from posedreamer.estimators.keypoints import KeypointDetector
+from posedreamer.filters_config import CheckName
 from posedreamer.geometry.cameras import look_at, make_K
 from posedreamer.geometry.skeletons import SMPLX_PARENTS
+from posedreamer.line import filtering_stage, mining_stage
 from posedreamer.rendering.conditions import draw_condition
 from posedreamer.rendering.label import draw_label
-from posedreamer.sample import PARAMETER_SHAPES
+from posedreamer.sample import PARAMETER_SHAPES, Verdict
 from posedreamer.seeds import generator_for
-from posedreamer.storage.shard import read_groups_of, write_shard
+from posedreamer.storage.locate import find_tars
+from posedreamer.storage.shard import read_groups_of, read_shard, write_shard
 
 JUDGED = 16  # pictures of each kind
 
@@ -108,6 +113,33 @@ def judge(run_dir: Path) -> list[Row]:
     height, width = images[0].shape[:2]
     detail = f"mean of {len(images)} pictures of the demo, {width} x {height}, half of them refused ones"
     return [Row("Judge, two passes or four, one core", f"{1000 * took:.0f} ms", detail)]
+
+
+def checks(run_dir: Path) -> list[Row]:
+    """Every measure and check that needs nothing from outside, on one core, over kept and refused samples of a run."""
+    torch.set_num_threads(1)
+    order = [name for name in get_args(CheckName) if name not in ("text_image", "safety")]
+    config = Config.model_validate({"name": "checks", "filters": {"order": order}})
+    mining, filtering = mining_stage(config), filtering_stage(config)
+    mining.setup()
+    filtering.setup()
+    tars = find_tars(f"{run_dir}/{{shards,rejects}}")
+    samples = [
+        replace(one, scores={}, verdict=Verdict()) for tar in tars for one in islice(read_shard(tar), JUDGED // 4)
+    ]
+    scored = mining(samples)
+    pictures = [one.image.rgb for one in samples if one.image is not None]
+    took = {
+        "observer": seconds(lambda: [mining.observer.observe([rgb]) for rgb in pictures], 3),
+        "judge and scores": seconds(lambda: [mining.score(one) for one in samples], 3),
+        **{
+            check.name: seconds(lambda check=check: [check.score(one) for one in scored], 3)
+            for check in filtering.checks
+        },
+    }
+    each = {name: 1000 * time / len(samples) for name, time in took.items()}
+    detail = ", ".join(f"{name} {time:.1f}" for name, time in each.items() if time >= 0.05)
+    return [Row("All embedded measures and checks of a picture, one core", f"{sum(each.values()):.0f} ms", f"ms: {detail}; the others under .05; mean of {len(samples)} samples of the demo", "<= 150 ms")]  # fmt: skip
 
 
 def shards(run_dir: Path) -> list[Row]:

@@ -34,12 +34,12 @@ WINDOW = 5  # cells across, around the likeliest one, that a keypoint is the cen
 class Observation(NamedTuple):
     """body: probability that a pixel shows the body, at the picture's size. attributes: name -> value -> probability.
 
-    keypoints: COCO's, in the picture's pixels; None if the weights know none.
+    keypoints: COCO's, in the picture's pixels.
     """
 
     body: Float32[np.ndarray, "h w"]
     attributes: dict[str, dict[str, float]]
-    keypoints: Detection | None
+    keypoints: Detection
 
     def value(self, name: str) -> str:
         """The most probable value of an attribute."""
@@ -61,11 +61,11 @@ class Block(nn.Module):
 
 
 class Seen(NamedTuple):
-    """Logits: of the silhouette, of each attribute in the order of VALUES, of each keypoint's cell (without `knows_points` None)."""
+    """Logits: of the silhouette, of each attribute in the order of VALUES, of each keypoint's cell."""
 
     body: Float[Tensor, "batch 1 h w"]
     answers: list[Float[Tensor, "batch _values"]]
-    points: Float[Tensor, "batch 17 h4 w4"] | None
+    points: Float[Tensor, "batch 17 h4 w4"]
 
 
 class ObserverNet(nn.Module):
@@ -73,7 +73,7 @@ class ObserverNet(nn.Module):
     cell of a finer map.
     """
 
-    def __init__(self, knows_points: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.down = nn.ModuleList(Block(c_in, c, 2) for c_in, c in zip((3, *WIDTHS), WIDTHS, strict=False))
         self.up = nn.ModuleList(
@@ -82,7 +82,7 @@ class ObserverNet(nn.Module):
         self.mask = nn.Conv2d(WIDTHS[0], 4, 3, 1, 1)  # a 2 x 2 square of pixels for each cell
         self.look = nn.Conv2d(WIDTHS[POOL_LEVEL], len(VALUES), 1)
         self.heads = nn.ModuleList(nn.Linear(WIDTHS[POOL_LEVEL], len(values)) for values in VALUES.values())
-        self.points = nn.Conv2d(WIDTHS[POINT_LEVEL], len(COCO_KEYPOINTS), 1) if knows_points else None
+        self.points = nn.Conv2d(WIDTHS[POINT_LEVEL], len(COCO_KEYPOINTS), 1)
 
     def forward(self, pictures: Float[Tensor, "batch 3 h w"]) -> Seen:
         """pictures: in [-1, 1], INPUT_SIZE square."""
@@ -97,9 +97,9 @@ class ObserverNet(nn.Module):
             if level == POOL_LEVEL:
                 attention = self.look(x).flatten(2).softmax(dim=2)
                 pooled = torch.einsum("bap,bcp->bac", attention, x.flatten(2))
-            if level == POINT_LEVEL and self.points is not None:
+            if level == POINT_LEVEL:
                 points = self.points(x)
-        assert pooled is not None
+        assert pooled is not None and points is not None
         answers = [head(pooled[:, place]) for place, head in enumerate(self.heads)]
         return Seen(F.pixel_shuffle(self.mask(x), 2), answers, points)
 
@@ -131,9 +131,8 @@ class Observer:
 
     def setup(self, weights: Path = WEIGHTS) -> "Observer":
         torch.set_num_threads(self.threads)
-        state = {key: value.float() for key, value in load_file(weights).items()}
-        network = ObserverNet(knows_points="points.weight" in state)
-        network.load_state_dict(state)
+        network = ObserverNet()
+        network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
         self.network = network.eval().requires_grad_(False)
         return self
 
@@ -147,7 +146,7 @@ class Observer:
             seen: Seen = self.network(torch.cat([to_input(picture) for picture in batch]))
             bodies = seen.body.sigmoid()[:, 0].numpy()
             shares = [answer.softmax(dim=1).tolist() for answer in seen.answers]
-            located = None if seen.points is None else [values.numpy() for values in locate(seen.points)]
+            points, sureness = (values.numpy() for values in locate(seen.points))
             for place, picture in enumerate(batch):
                 size = (picture.shape[1], picture.shape[0])
                 told = {
@@ -155,11 +154,8 @@ class Observer:
                     for (name, values), share in zip(VALUES.items(), shares, strict=True)
                 }
                 body = cv2.resize(bodies[place], size, interpolation=cv2.INTER_LINEAR)
-                keypoints = None
-                if located is not None:
-                    scale = np.array(size) / INPUT_SIZE
-                    keypoints = Detection(located[0][place] * scale, located[1][place])
-                found.append(Observation(body, told, keypoints))
+                scale = np.array(size) / INPUT_SIZE
+                found.append(Observation(body, told, Detection(points[place] * scale, sureness[place])))
         return found
 
 

@@ -5,14 +5,18 @@ kernel_distance: squared maximum mean discrepancy with the kernel (x . y / d + 1
 frechet_distance: of the two Gaussians with the sets' means and covariances (FID's formula; Heusel et al. 2017).
     Biased upwards when pictures are few; compare equal numbers only.
 Moments: what the latter needs of a set, in pieces that add up: shards and workers need not hold each other's features.
+FeatureSample: what the former needs of a set that is too large to be held: a fixed choice of its rows, in pieces too.
 inception_score: of a classifier's answers, how sure each is and how many different ones there are (Salimans et al. 2016).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Float, Int64
+
+from posedreamer.seeds import seed_for
 
 BLOCK = 1024  # rows of a kernel matrix held at once
 
@@ -121,6 +125,37 @@ def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
     cross = np.linalg.svd(_root(a.covariance) @ _root(b.covariance), compute_uv=False).sum()
     traces = np.trace(a.covariance) + np.trace(b.covariance)
     return float(((a.mean - b.mean) ** 2).sum() + traces - 2 * cross)
+
+
+class FeatureSample(NamedTuple):
+    """The rows whose keys have the smallest hashes, of all that were offered: a random sample without chance in it.
+
+    Whatever pieces a set came in, and in whatever order they were joined, the same rows remain, in the same order. most: how many remain.
+    """
+
+    most: int
+    hashes: Int64[np.ndarray, " rows"]
+    features: Float[np.ndarray, "rows features"]
+
+    @classmethod
+    def of(cls, keys: Sequence[str], features: Float[np.ndarray, "n features"], most: int) -> "FeatureSample":
+        """Of one piece. keys: of its rows, unlike each other."""
+        hashes = np.array([seed_for(0, key, "feature_sample") for key in keys], np.int64)
+        return cls(most, hashes, features)._cut()
+
+    def joined(self, other: "FeatureSample") -> "FeatureSample":
+        """Of both pieces together. A row that both have stands once."""
+        if (self.most, self.features.shape[1]) != (other.most, other.features.shape[1]):
+            raise ValueError(
+                f"feature samples of {self.most} and {other.most} rows, {self.features.shape[1]} and {other.features.shape[1]} features"
+                " cannot be joined"
+            )
+        hashes = np.concatenate([self.hashes, other.hashes])
+        return FeatureSample(self.most, hashes, np.concatenate([self.features, other.features]))._cut()
+
+    def _cut(self) -> "FeatureSample":
+        _, first = np.unique(self.hashes, return_index=True)
+        return FeatureSample(self.most, self.hashes[first[: self.most]], self.features[first[: self.most]])
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

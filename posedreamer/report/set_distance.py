@@ -6,15 +6,17 @@ have few pairs of colours, and the distance would measure just that. The renders
 stored; their sha256 is.
 """
 
+import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import UInt8
 
 from posedreamer.bodies.catalog import load_body, load_wardrobe
@@ -31,7 +33,7 @@ from posedreamer.stages.sampling.stage import SamplingStage, prompt_path
 from posedreamer.storage.codec import IMAGE_SUFFIXES
 from posedreamer.storage.files import join, remove_file, write_file
 from posedreamer.storage.images import decode_rgb, encode_rgb
-from posedreamer.storage.index import read_index
+from posedreamer.storage.index import read_index, read_shard_index
 from posedreamer.storage.shard import read_groups_of
 
 log = logging.getLogger(__name__)
@@ -53,10 +55,7 @@ def write_set_distance(config: Config, run_dir: str | Path) -> dict[str, Any] | 
         why = f"{len(images)} kept pictures, at least {MIN_IMAGES} are needed"
         record = {"kid_effnet": None, "fd_effnet": None, "why": why}
     else:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) if reference.folder is None else Path(reference.folder)
-            if reference.folder is None:
-                render_reference(config, reference.renders, folder)
+        with reference_folder(config) as folder:
             distance = distance_to_reference(images, folder, FeatureExtractor().setup())
         what = "true renders of the held-out split" if reference.folder is None else reference.folder
         log.info("%s: %s", run_dir, distance.describe())
@@ -65,9 +64,27 @@ def write_set_distance(config: Config, run_dir: str | Path) -> dict[str, Any] | 
     return record
 
 
-def kept_images(run_dir: str | Path, count: int) -> list[UInt8[np.ndarray, "_h _w 3"]]:
-    """The pictures of at most `count` kept samples, evenly spread over the run, in its order."""
-    rows = spread([row for row in index_rows(read_index(run_dir)) if row["status"] == "kept"], count)
+@contextlib.contextmanager
+def reference_folder(config: Config) -> Iterator[Path]:
+    """The configured folder of reference pictures; renders are made anew, in a folder that is gone afterwards."""
+    if config.reference.folder is not None:
+        yield Path(config.reference.folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        render_reference(config, config.reference.renders, Path(temporary))
+        yield Path(temporary)
+
+
+def kept_images(
+    run_dir: str | Path, count: int, shards: Collection[int] | None = None
+) -> list[UInt8[np.ndarray, "_h _w 3"]]:
+    """The pictures of at most `count` kept samples, evenly spread over the run (or the named shards), in its order."""
+    index = (
+        read_index(run_dir)
+        if shards is None
+        else pa.concat_tables(read_shard_index(run_dir, k) for k in sorted(shards))
+    )
+    rows = spread([row for row in index_rows(index) if row["status"] == "kept"], count)
     wanted: dict[int, set[str]] = {}
     for row in rows:
         wanted.setdefault(row["shard"], set()).add(row["key"])

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from posedreamer.report.thresholds import Thresholds, reason_order, score_thresholds
+from posedreamer.report.variety import describe_variety
 from posedreamer.storage.files import join, list_files, open_filesystem, read_file
 from posedreamer.storage.index import SCORE_PREFIX, read_index
 from posedreamer.storage.manifest import read_manifest
@@ -26,7 +27,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def run_statistics(run_dir: str | Path) -> dict[str, Any]:
-    """Counts by round, reason, tag, source and attribute, the funnel, quantiles of scores, seconds by stage and bytes.
+    """Counts by round, reason, tag, source and attribute, the funnel, quantiles of scores, variety of the kept, seconds by
+    stage and bytes.
 
     ValueError when the directory holds no finished shard.
     """
@@ -54,6 +56,7 @@ def run_statistics(run_dir: str | Path) -> dict[str, Any]:
             name: count_by(rows, lambda row, name=name: [row["attributes"][name]] if name in row["attributes"] else [])
             for name in sorted({name for row in rows for name in row["attributes"]})
         },
+        "variety": describe_variety(run_dir, rows),
         "seconds": stage_seconds(shards),
         "bytes": run_bytes(run_dir),
         "shards": len(shards),

@@ -30,6 +30,8 @@ CHECKS = {
     "joint": CheckWords("joint_off", {"min": "worst_joint"}),
     "head": CheckWords("head_turned", {"max": "head_degrees"}),
     "visibility": CheckWords("part_unseen", {"min_face": "face_confidence", "min_hands": "hands_confidence"}),
+    "second_judge": CheckWords("second_oks_low", {"min": "second_oks"}),
+    "clothes": CheckWords("wrong_clothes", {"min_top": "shown_top_color", "min_bottom": "shown_bottom_color"}),
     "silhouette": CheckWords("silhouette_low", {"min": "silhouette"}),
     "skin": CheckWords("unclothed", {"max": "skin"}),
     "text_image": CheckWords("text_mismatch", {"min": "text_image"}),
@@ -37,9 +39,10 @@ CHECKS = {
 }
 
 
+# Of other scores None does not pass.
 UNMEASURED_PASSES = frozenset(
-    {"head_degrees", "face_confidence", "hands_confidence", "skin"}
-)  # of other scores None does not pass
+    {"head_degrees", "face_confidence", "hands_confidence", "shown_top_color", "shown_bottom_color", "skin"}
+)
 
 
 def score_thresholds(manifest: Mapping[str, Any]) -> Thresholds:

@@ -64,7 +64,7 @@ def measure(
         [
             float(oks(found, label, float(area))),
             float(oks_coco(found, label, float(area))),
-            np.nan if one.keypoints is None else float(oks(one.keypoints.keypoints, label, float(area))),
+            float(oks(one.keypoints.keypoints, label, float(area))),
         ]
         for found, one, (label, area) in zip(keypoints, seen, labels, strict=True)
     ]

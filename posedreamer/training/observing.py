@@ -83,7 +83,6 @@ def observer_loss(renders: Renders, config: ObserverConfig, precision: torch.dty
             F.cross_entropy(answer.float(), renders.answers[rows, k].to(device))
             for k, answer in enumerate(seen.answers)
         ]
-        assert seen.points is not None
         return (
             silhouette_loss(seen.body.float(), body)
             + config.attributes_weight * torch.stack(told).mean()

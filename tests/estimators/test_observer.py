@@ -50,12 +50,6 @@ def test_keypoints_are_in_the_picture_s_pixels(observer):
     assert 0 <= one.confidence.min() and one.confidence.max() <= 1
 
 
-def test_weights_without_keypoints_say_none(tmp_path):
-    path = tmp_path / "observer.safetensors"
-    save_file(ObserverNet(knows_points=False).state_dict(), path)
-    assert Observer().setup(path).observe(pictures(1))[0].keypoints is None
-
-
 def test_black_is_minus_one_and_white_is_one():
     assert (to_input(np.zeros((30, 50, 3), np.uint8)) == -1).all()
     assert (to_input(np.full((INPUT_SIZE, INPUT_SIZE, 3), 255, np.uint8)) == 1).all()

@@ -1,6 +1,7 @@
 """Closed forms of the set distances, and parity with the definitions written out."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from posedreamer import torchvision_shim
 from posedreamer.metrics import distribution
 from posedreamer.metrics.distribution import (
+    FeatureSample,
     Moments,
     frechet_distance,
     frechet_distance_of_moments,
@@ -126,6 +128,29 @@ def test_moments_of_singular_covariances_give_the_distance_of_the_rows() -> None
     rng = np.random.default_rng(4)
     a, b = rng.normal(size=(5, 12)), rng.normal(1.0, 2.0, size=(7, 12))
     assert frechet_distance_of_moments(Moments.of(a), Moments.of(b)) == pytest.approx(frechet_distance(a, b), rel=1e-6)
+
+
+def test_a_sample_of_seven_pieces_is_that_of_one_pass_and_gives_its_distance() -> None:
+    a, b = sets()
+    keys = [f"key-{place}" for place in range(len(a))]
+    whole, other = FeatureSample.of(keys, a, 25), FeatureSample.of([f"other-{place}" for place in range(len(b))], b, 25)
+    bounds = np.linspace(0, len(a), 8).astype(int)
+    for order in (range(7), [4, 0, 6, 2, 5, 1, 3]):
+        pieces = [FeatureSample.of(keys[low:high], a[low:high], 25) for low, high in itertools.pairwise(bounds)]
+        joined = functools.reduce(FeatureSample.joined, [pieces[place] for place in order])
+        np.testing.assert_array_equal(joined.features, whole.features)
+        assert kernel_distance(joined.features, other.features) == kernel_distance(whole.features, other.features)
+    assert len(whole.features) == 25 and len(whole.joined(whole).features) == len(whole.features)
+    everything = FeatureSample.of(keys, a, len(a))
+    np.testing.assert_allclose(np.sort(everything.features, axis=0), np.sort(a, axis=0))
+    assert kernel_distance(everything.features, b) == pytest.approx(kernel_distance(a, b), rel=1e-9)
+
+
+def test_samples_that_cannot_be_joined_are_refused() -> None:
+    a, _ = sets()
+    one = FeatureSample.of(["a", "b"], a[:2], 5)
+    with pytest.raises(ValueError, match="samples of 5 and 6 rows"):
+        one.joined(FeatureSample.of(["c"], a[:1], 6))
 
 
 def test_what_cannot_be_joined_is_refused() -> None:

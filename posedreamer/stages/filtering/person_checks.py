@@ -171,6 +171,43 @@ class VisibilityCheck(Check):
         return all(scores[name] is None or at_least(scores, name, limit) for name, limit in self.limits.items())
 
 
+class SecondJudgeCheck(Check):
+    """Another judge sees the label's pose too: `second_oks`, as the mining stage measured it."""
+
+    name, reason = "second_judge", "second_oks_low"
+
+    def __init__(self, minimum: float) -> None:
+        self.minimum = minimum
+
+    def score(self, sample: Sample) -> dict[str, float | None]:
+        _measured(sample, "second_oks")
+        return {}
+
+    def passes(self, scores: Scores) -> bool:
+        return at_least(scores, "second_oks", self.minimum)
+
+
+class ClothesCheck(Check):
+    """Shirt and trousers have the colours that the prompt asks for: the probability that the observer gives to either.
+
+    One that the prompt does not say, or says in words that the observer does not know, passes.
+    """
+
+    name, reason = "clothes", "wrong_clothes"
+    COLORS = ("shown_top_color", "shown_bottom_color")
+
+    def __init__(self, min_top: float, min_bottom: float) -> None:
+        self.limits = dict(zip(self.COLORS, (min_top, min_bottom), strict=True))
+
+    def score(self, sample: Sample) -> dict[str, float | None]:
+        for name in self.COLORS:
+            _measured(sample, name)
+        return {}
+
+    def passes(self, scores: Scores) -> bool:
+        return all(scores[name] is None or at_least(scores, name, limit) for name, limit in self.limits.items())
+
+
 def _measured(sample: Sample, name: str) -> float | None:
     """A score of the mining stage; without it a ValueError."""
     if name not in sample.scores:

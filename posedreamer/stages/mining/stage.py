@@ -7,6 +7,9 @@ face_confidence, hands_confidence  the judge's least confidence of the label's f
                                    (v = 2): low where the picture does not show them; None where the label hides them all
 head_degrees                       how far the head is turned from the label's (estimators/head_pose.py); None where it faces away, or
                                    the judge is sure of less than three of its points
+second_oks                         `oks` by a second judge, the observer (estimators/observer.py), which the first knows nothing of
+shown_<attribute>                  the observer's probability that the picture shows the value that the prompt was built from, such as
+                                   shown_top_color; None where the prompt says none that the observer knows
 learner_oks, learner_pa_mpjpe_mm   a mesh estimator's keypoints and joints against the label's, where there is one
 difficulty                         learner_pa_mpjpe_mm: how far the learner is from the pose, wherever it puts the person;
                                    None without one
@@ -24,6 +27,7 @@ import numpy as np
 from posedreamer.estimators.head_pose import FROM_COCO, head_turn, shows_face
 from posedreamer.estimators.keypoints import Detection, KeypointDetector
 from posedreamer.estimators.mesh import MeshEstimate, MeshEstimator
+from posedreamer.estimators.observer import Observation, Observer
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS, NUM_BODY_JOINTS
 from posedreamer.metrics.oks import oks, oks_coco, oks_per_joint, oks_posedreamer
 from posedreamer.metrics.pose import pa_mpjpe_mm
@@ -35,20 +39,28 @@ PARTS = {"face": ("nose", "left_eye", "right_eye"), "hands": ("left_elbow", "rig
 
 
 class MiningStage:
-    """Scores by the judge, and by a learner where there is one. `setup` loads their weights; threads: of torch, in this process."""
+    """Scores by the judge, by the observer, and by a learner where there is one. `setup` loads their weights; threads: of torch, in this process."""
 
     def __init__(self, threads: int, learner: MeshEstimator | None = None) -> None:
         self.detector = KeypointDetector(threads)
+        self.observer = Observer(threads)
         self.learner = learner
 
     def setup(self) -> None:
         self.detector.setup()
+        self.observer.setup()
         if self.learner is not None:
             self.learner.setup()
 
     def __call__(self, samples: list[Sample]) -> list[Sample]:
         scored = [self.score(sample) if sample.is_pending else sample for sample in samples]
         places = [place for place, sample in enumerate(scored) if sample.is_pending]
+        for place, seen in zip(
+            places, self.observer.observe([_present(scored[k].image).rgb for k in places]), strict=True
+        ):
+            scored[place] = replace(
+                scored[place], scores={**scored[place].scores, **observer_scores(seen, scored[place])}
+            )
         for place, scores in zip(places, self.ask_learner([scored[place] for place in places]), strict=True):
             scored[place] = replace(scored[place], scores={**scored[place].scores, **scores})
         return scored
@@ -102,6 +114,14 @@ def _head_degrees(found: Detection, label: Label) -> float | None:
     if not is_seen or not shows_face(label.joints_cam):
         return None
     return head_turn(found.keypoints, found.confidence, label.joints_cam, label.K).degrees
+
+
+def observer_scores(seen: Observation, sample: Sample) -> dict[str, float | None]:
+    """What the observer saw against the sample's label and prompt."""
+    label, area = _present(sample.label), float(np.count_nonzero(_present(sample.condition).mask))
+    asked = {} if sample.prompt is None else sample.prompt.attributes
+    scores = {"second_oks": _number(oks(seen.keypoints.keypoints, label.coco_keypoints, area))}
+    return scores | {f"shown_{name}": shares.get(asked.get(name, "")) for name, shares in seen.attributes.items()}
 
 
 LEARNER_SCORES = ("learner_oks", "learner_pa_mpjpe_mm", "difficulty")

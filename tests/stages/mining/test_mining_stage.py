@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posedreamer.estimators.keypoints import KeypointDetector
+from posedreamer.estimators.keypoints import Detection, KeypointDetector
 from posedreamer.estimators.mesh import MeshEstimate
+from posedreamer.estimators.observer import Observation
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.metrics.oks import oks
-from posedreamer.sample import Picture, Sample, Verdict
-from posedreamer.stages.mining.stage import MiningStage
+from posedreamer.sample import Picture, Prompt, Sample, Verdict
+from posedreamer.stages.mining.stage import MiningStage, observer_scores
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,18 @@ def test_a_bad_sample_stops_only_itself(stage: MiningStage, sample: Sample) -> N
     assert results[1].verdict == Verdict("failed", "no_image: nothing to score")
     assert results[2] is rejected
     assert results[3].is_pending and results[3].scores["oks"] > 0.9
+
+
+def test_the_observer_is_asked_about_label_and_prompt(stage: MiningStage, sample: Sample) -> None:
+    """Closed form: keypoints of the label are an OKS of 1; of each attribute the share of the value that was asked for."""
+    shares = {"top_color": {"red": 0.7, "blue": 0.3}, "scene": {"park": 0.9, "gym": 0.1}, "skin": {"pale": 1.0}}
+    seen = Observation(np.zeros((160, 160), np.float32), shares, Detection(sample.label.coco_keypoints[:, :2].astype(float), np.ones(17)))  # fmt: skip
+    asked = replace(sample, prompt=Prompt("", {"top_color": "blue", "scene": "moon", "mood": "gay"}))
+    scores = observer_scores(seen, asked)
+    assert scores == {"second_oks": 1.0, "shown_top_color": 0.3, "shown_scene": None, "shown_skin": None}
+    (scored,) = stage([asked])
+    assert scores.keys() <= scored.scores.keys() and scored.scores["shown_scene"] is None
+    assert 0 <= scored.scores["shown_top_color"] <= 1 and 0 <= scored.scores["second_oks"] <= 1
 
 
 class Foreseer:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 NO_GATE = GateConfig()
 
 
-class GateClosed(RuntimeError):
+class GateClosed(ValueError):
     """A figure left its gate: says which, where, got and expected."""
 
 

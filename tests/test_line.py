@@ -116,3 +116,18 @@ def test_the_manifest_names_what_made_it(run_dir: Path) -> None:
     manifest = read_manifest(run_dir)
     assert manifest["config"]["name"] == "nano" and manifest["body"]["sha256"] and manifest["assets"]
     assert "engine" not in manifest["config"]
+
+
+def test_a_closed_gate_stops_it_and_without_the_gate_it_goes_on(tmp_path: Path) -> None:
+    few = [
+        *SETS,
+        *sets(["rounds.max_shards=2", "shard_size=2", "samples=3", "reference.renders=0", "mining.curriculum.share=0"]),
+    ]
+    command = ["generate", "--config", "configs/nano.yaml", "--out", str(tmp_path / "run"), *few]
+    said = posedreamer(*command, *sets(["gates.every=1", "gates.oks.min=0.999"]), expect=2)
+    assert "gate oks: shards 000000 to 000000 have" in said and "to go on from here" in said
+    written = [path.read_bytes() for path in sorted((tmp_path / "run" / "shards").glob("000000.*"))]
+    assert written
+    posedreamer(*command)
+    assert [path.read_bytes() for path in sorted((tmp_path / "run" / "shards").glob("000000.*"))] == written
+    assert (tmp_path / "run" / "report.html").exists()

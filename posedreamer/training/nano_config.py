@@ -68,7 +68,8 @@ class DenoiserConfig(Strict):
     the others share the lower levels of noise evenly. own_share: share of those that go on from the denoiser's own first
     prediction. crop: side in pixels of the squares trained on, around heads in `head_share` of the pictures, around places on the
     body in `body_share`, and anywhere in the others; the last `whole_steps` see whole pictures. person_weight: extra weight of
-    latent cells on the body; head_weight: more of those on the head.
+    latent cells on the body; head_weight: more of those on the head. silent_share: share of the pictures whose prompt is left out,
+    without which guidance has nothing to lead away from.
     """
 
     pictures: Positive | None = None
@@ -87,6 +88,7 @@ class DenoiserConfig(Strict):
     whole_steps: Annotated[int, Field(ge=0)] = 0
     person_weight: Annotated[float, Field(ge=0.0)] = 4.0
     head_weight: Annotated[float, Field(ge=0.0)] = 8.0
+    silent_share: Share = 0.0
     loop: LoopConfig
 
     @model_validator(mode="after")

@@ -38,7 +38,8 @@ VALIDATION_BATCH = 32
 
 
 class PictureTokens(NamedTuple):
-    """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts, and how pictures become latents.
+    """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts and of no prompt, and how pictures become
+    latents.
 
     Squares may begin at any pixel, and be mirrored: the same body then falls otherwise into the latents' cells. A cell's
     details are what a net learns last, and this shows it 128 times as many.
@@ -47,6 +48,7 @@ class PictureTokens(NamedTuple):
     images: UInt8[np.ndarray, "count h w 3"]
     conditions: UInt8[np.ndarray, "count h w 3"]
     tokens: Int64[Tensor, "count length"]
+    silence: Int64[Tensor, " length"]
     kernel: PatchKernel
 
     @property
@@ -108,8 +110,13 @@ def denoiser_loss(
         chance = generator_for(seed, f"{STAGE}/{step}", "crop")
         crops = draw_crops(data.conditions, rows, side, 1, config.head_share, config.body_share, chance).of(part)
         turned = chance.random(size)[part] < 0.5
-        seen = data.batch(rows[part], crops, turned, device_of(modules))
-        draws = draw(config, (size, *seen[0].shape[1:]), len(scheduler.timesteps), seed, step).of(part)
+        latents, maps, words = data.batch(rows[part], crops, turned, device_of(modules))
+        is_silent = (
+            torch.rand(size, generator=torch_generator(seed, STAGE, step, "silence"))[part] < config.silent_share
+        )
+        words = torch.where(is_silent[:, None].to(words.device), data.silence.to(words.device), words)
+        seen = (latents, maps, words)
+        draws = draw(config, (size, *latents.shape[1:]), len(scheduler.timesteps), seed, step).of(part)
         return picture_errors(modules, seen, draws, scheduler, config, data.factor, precision).mean()
 
     return loss_at

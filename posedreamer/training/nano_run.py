@@ -133,7 +133,8 @@ def train_denoiser(
     tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
 
     def with_tokens(shown: PictureSet) -> denoising.PictureTokens:
-        return denoising.PictureTokens(shown.images, shown.conditions, encode(tokenizer, shown.prompts), kernel)
+        *tokens, silence = encode(tokenizer, [*shown.prompts, ""])
+        return denoising.PictureTokens(shown.images, shown.conditions, torch.stack(tokens), silence, kernel)
 
     data, validated = with_tokens(pictures), None if validation is None else with_tokens(validation)
     torch.manual_seed(seed_for(config.seed, denoising.STAGE, "weights"))

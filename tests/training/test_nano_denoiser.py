@@ -53,7 +53,9 @@ def parts(tmp_path, **changes):
     for module in modules.values():
         module.eval()
     settings = DenoiserConfig.model_validate(config.denoiser.model_dump() | changes)
-    data = PictureTokens(pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), KERNEL)
+    data = PictureTokens(
+        pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0], KERNEL
+    )
     return modules, settings, data, KERNEL.encode(to_signed(pictures.images))
 
 
@@ -219,3 +221,21 @@ def test_validation_does_not_depend_on_the_run_s_seed_and_knows_better_nets(tmp_
         optimizer.step()
     better = validation_loss(modules, data, build_scheduler(), settings, torch.float32)
     assert better < 0.98 * found[0]
+
+
+def test_left_out_prompts_are_empty_ones_and_without_any_nothing_changes(tmp_path):
+    """All left out: the loss of empty prompts. None, or half: between, and what is left out depends on the step alone."""
+    losses = {}
+    for share in (0.0, 0.5, 1.0):
+        modules, settings, data, _ = parts(tmp_path, silent_share=share)
+        part = slice(0, settings.loop.batch_size)
+        with torch.no_grad():
+            losses[share] = [float(denoiser_loss(data, build_scheduler(), settings, SEED, torch.float32)(0, part, modules)) for _ in range(2)]  # fmt: skip
+    modules, settings, data, _ = parts(tmp_path)
+    emptied = data._replace(tokens=data.silence.expand_as(data.tokens).clone())
+    with torch.no_grad():
+        expected = [float(denoiser_loss(one, build_scheduler(), settings, SEED, torch.float32)(0, part, modules)) for one in (data, emptied)]  # fmt: skip
+    assert [losses[0.0][0], losses[1.0][0]] == expected and expected[0] != expected[1]
+    assert losses[0.5][0] == losses[0.5][1] and losses[0.5][0] not in expected
+    begin, *end = data.silence.tolist()
+    assert set(end) == {begin + 1}

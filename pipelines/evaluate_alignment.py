@@ -81,8 +81,7 @@ def main(
         columns = {
             kind: getattr(one, name) for kind, one in {"before": before, "after": after, "ceiling": true}.items()
         }
-        if not any(np.isnan(column).all() for column in columns.values()):
-            found[name] = paired_gain(**columns, rng=rng)
+        found[name] = paired_gain(**columns, rng=rng)
     found["families"] = gain_by_family(before.oks, after.oks, family_rows(people.tags), rng)
     for kind, per_seed in extracted.items():
         found[f"distances_{kind}"] = [

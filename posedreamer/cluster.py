@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import ray
 
-from posedreamer.config import EngineConfig
+from posedreamer.engine_config import EngineConfig
 
 log = logging.getLogger(__name__)
 

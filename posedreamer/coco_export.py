@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from posedreamer.estimators.keypoints import Detection, KeypointDetector
-from posedreamer.geometry.skeletons import COCO_KEYPOINTS
+from posedreamer.geometry.skeletons import COCO_BONES, COCO_KEYPOINTS
 from posedreamer.metrics.coco_eval import AveragePrecision, DetectedPerson, LabelledPerson, average_precision
 from posedreamer.sample import Label
 from posedreamer.storage.codec import IMAGE_SUFFIXES, members_to_sample
@@ -27,10 +27,6 @@ from posedreamer.storage.shard import read_groups_of
 from posedreamer.storage.stats import finished_shards
 
 PERSON = 1  # COCO's number of the category
-LIMBS = (
-    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
-    (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
-)  # fmt: skip
 
 
 def export_coco(run_dir: str | Path, out: Path, detector: KeypointDetector | None = None) -> AveragePrecision | None:
@@ -75,7 +71,7 @@ def export_coco(run_dir: str | Path, out: Path, detector: KeypointDetector | Non
                 "id": PERSON,
                 "name": "person",
                 "keypoints": list(COCO_KEYPOINTS),
-                "skeleton": [[a + 1, b + 1] for a, b in LIMBS],
+                "skeleton": [[a + 1, b + 1] for a, b in COCO_BONES],
             }
         ],
     }

@@ -17,12 +17,10 @@ from jaxtyping import Float, UInt8
 
 from posedreamer.estimators.features import MAX_BATCH, FeatureExtractor
 from posedreamer.sample import Verdict
-from posedreamer.storage.codec import IMAGE_SUFFIXES
 from posedreamer.storage.files import file_exists, join
-from posedreamer.storage.images import decode_rgb
 from posedreamer.storage.index import read_shard_index
 from posedreamer.storage.rewrite import rewrite_shard
-from posedreamer.storage.shard import read_groups_of
+from posedreamer.storage.shard import read_pictures
 from posedreamer.storage.stats import finished_shards
 
 DUPLICATE = "duplicate"
@@ -103,12 +101,8 @@ def kept_pictures(run_dir: str | Path, keys: Collection[str] | None = None) -> I
     """Key and picture of the kept samples (or of those named), in the order of the run."""
     for shard in finished_shards(run_dir):
         path = join(run_dir, f"shards/{shard:06d}.tar")
-        if not file_exists(path):
-            continue
-        for key, members in read_groups_of(path):
-            if keys is None or key in keys:
-                suffix = next(suffix for suffix in IMAGE_SUFFIXES if suffix in members)
-                yield key, decode_rgb(members[suffix], f"{path}: {key}.{suffix}")
+        if file_exists(path):
+            yield from read_pictures(path, keys)
 
 
 def features_of(run_dir: str | Path, keys: Collection[str]) -> dict[str, Float[np.ndarray, "1280"]]:

@@ -18,7 +18,8 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
 from posedreamer.cluster import connected
-from posedreamer.config import Config, PoolConfig
+from posedreamer.config import Config
+from posedreamer.engine_config import PoolConfig
 from posedreamer.planning import RoundCounts, plan_next_round
 from posedreamer.sample import Sample, Verdict, make_key
 from posedreamer.storage.codec import decode_samples, encode_samples

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posedreamer.config import Config, GateConfig
+from posedreamer.config import Config
+from posedreamer.engine_config import GateConfig
 from posedreamer.estimators.features import FeatureExtractor
 from posedreamer.metrics.reference import MIN_IMAGES, distance_to_reference
 from posedreamer.report.set_distance import MAX_IMAGES, kept_images, reference_folder
@@ -34,6 +35,7 @@ class Gates:
         self.window: list[ShardStats] = []
         self.stack = contextlib.ExitStack()
         self.reference: Path | None = None
+        self.extractor = FeatureExtractor()
 
     def __enter__(self) -> "Gates":
         return self
@@ -65,7 +67,8 @@ class Gates:
                 return
             if self.reference is None:
                 self.reference = self.stack.enter_context(reference_folder(self.config))
-            distance = distance_to_reference(images, self.reference, FeatureExtractor().setup())
+                self.extractor.setup()
+            distance = distance_to_reference(images, self.reference, self.extractor)
             check_gate("kid_effnet", distance.kid_effnet, gates.kid_effnet, where)
 
     def _mean_oks(self, window: Sequence[ShardStats]) -> float:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from posedreamer.config import Config, EngineConfig, PoolConfig, RoundsConfig
+from posedreamer.config import Config, RoundsConfig
+from posedreamer.engine_config import EngineConfig, PoolConfig
 from posedreamer.factory import Line, run_line
 from posedreamer.sample import PARAMETER_SHAPES, BodyParameters, Condition, Label, Picture, Prompt, Sample, Verdict
 from posedreamer.seeds import generator_for

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from killing import content, finish, kill_five_times, start
 
-from posedreamer.config import Config, PoolConfig
+from posedreamer.config import Config
+from posedreamer.engine_config import PoolConfig
 from posedreamer.factory import StageActor, _map_pool, apply_stage, start_shard
 from posedreamer.sample import Sample, split_key
 from posedreamer.storage.index import read_index

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from commands import ROOT
 
-from posedreamer.config import Config, GateConfig, load_config
+from posedreamer.config import Config, load_config
+from posedreamer.engine_config import GateConfig
 from posedreamer.gates import GateClosed, Gates, check_gate
 from posedreamer.report.set_distance import kept_images
 from posedreamer.storage.images import encode_rgb

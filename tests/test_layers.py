@@ -7,7 +7,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "posedreamer"
 LAYERS: list[set[str]] = [
-    {"torchvision_shim", "pretrained", "sample", "seeds", "strict", "filters_config", "config", "geometry"},
+    {
+        "torchvision_shim",
+        "pretrained",
+        "sample",
+        "seeds",
+        "strict",
+        "filters_config",
+        "engine_config",
+        "config",
+        "geometry",
+    },
     {"bodies", "rendering", "metrics"},
     {"estimators", "storage"},
     {"stages.sampling", "stages.generation", "stages.mining", "stages.filtering"},
@@ -34,6 +44,8 @@ NEIGHBOURS = {
     ("config", "strict"),
     ("config", "filters_config"),
     ("filters_config", "strict"),
+    ("config", "engine_config"),
+    ("engine_config", "strict"),
     ("rendering", "bodies"),
     ("factory", "planning"),
     ("factory", "watch"),

@@ -30,11 +30,10 @@ from posedreamer.sample import Sample
 from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.prompts import PromptGrammar
 from posedreamer.stages.sampling.stage import SamplingStage, prompt_path
-from posedreamer.storage.codec import IMAGE_SUFFIXES
 from posedreamer.storage.files import join, remove_file, write_file
-from posedreamer.storage.images import decode_rgb, encode_rgb
+from posedreamer.storage.images import encode_rgb
 from posedreamer.storage.index import read_index, read_shard_index
-from posedreamer.storage.shard import read_groups_of
+from posedreamer.storage.shard import read_pictures
 
 log = logging.getLogger(__name__)
 MAX_IMAGES = 1024  # of the run; more are spread over it evenly
@@ -88,14 +87,11 @@ def kept_images(
     wanted: dict[int, set[str]] = {}
     for row in rows:
         wanted.setdefault(row["shard"], set()).add(row["key"])
-    images = []
-    for shard, keys in wanted.items():
-        path = join(run_dir, f"shards/{shard:06d}.tar")
-        for key, members in read_groups_of(path):
-            if key in keys:
-                suffix = next(suffix for suffix in IMAGE_SUFFIXES if suffix in members)
-                images.append(decode_rgb(members[suffix], f"{path}: {key}.{suffix}"))
-    return images
+    return [
+        rgb
+        for shard, keys in wanted.items()
+        for _, rgb in read_pictures(join(run_dir, f"shards/{shard:06d}.tar"), keys)
+    ]
 
 
 def render_reference(config: Config, count: int, folder: Path) -> None:

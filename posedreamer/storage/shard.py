@@ -6,16 +6,18 @@ Deterministic content under a fixed name, so a retried shard replaces itself, by
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import UInt8
 
 from posedreamer.sample import Sample
-from posedreamer.storage.codec import DrawControl, members_to_sample, sample_to_members
+from posedreamer.storage.codec import IMAGE_SUFFIXES, DrawControl, members_to_sample, sample_to_members
 from posedreamer.storage.files import join, read_file, remove_file, write_file
-from posedreamer.storage.images import ImageFormat
+from posedreamer.storage.images import ImageFormat, decode_rgb
 from posedreamer.storage.index import samples_to_table, table_to_parquet
 from posedreamer.storage.stats import ShardStats, is_done, read_stats, stats_to_json
 from posedreamer.storage.tarball import members_to_tar, read_groups
@@ -102,6 +104,16 @@ def write_mark(run_dir: str | Path, stats: ShardStats) -> None:
 def read_groups_of(path: str | Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, {suffix: content}) of each sample in a tar of the contract."""
     return read_groups(io.BytesIO(read_file(path)), str(path))
+
+
+def read_pictures(
+    path: str | Path, keys: Collection[str] | None = None
+) -> Iterator[tuple[str, UInt8[np.ndarray, "_h _w 3"]]]:
+    """Key and picture of the samples (or of those named) in a tar of the contract; nothing else of them is decoded."""
+    for key, members in read_groups_of(path):
+        if keys is None or key in keys:
+            suffix = next(suffix for suffix in IMAGE_SUFFIXES if suffix in members)
+            yield key, decode_rgb(members[suffix], f"{path}: {key}.{suffix}")
 
 
 def read_shard(path: str | Path, draw_control: DrawControl | None = None) -> Iterator[Sample]:

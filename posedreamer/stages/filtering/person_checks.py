@@ -1,5 +1,7 @@
 """Checks of the person in the picture against the label."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from posedreamer.estimators.keypoints import KeypointDetector
@@ -8,6 +10,93 @@ from posedreamer.sample import Sample
 from posedreamer.stages.filtering.checks import Check, Scores, at_least, at_most, parts_of
 from posedreamer.stages.filtering.fill import paint_over, widen
 from posedreamer.stages.filtering.silhouette import silhouette_agreement
+
+
+class MinedCheck(Check):
+    """A check of scores that the mining stage measured, so it measures none itself. limits: score -> (`min` or `max`, value)."""
+
+    passes_unmeasured: ClassVar[bool] = False  # a score that is None
+
+    def __init__(self, **limits: tuple[str, float]) -> None:
+        self.limits = limits
+
+    def score(self, sample: Sample) -> dict[str, float | None]:
+        for name in self.limits:
+            _measured(sample, name)
+        return {}
+
+    def passes(self, scores: Scores) -> bool:
+        return all(
+            (self.passes_unmeasured and scores[name] is None)
+            or (at_least(scores, name, limit) if side == "min" else at_most(scores, name, limit))
+            for name, (side, limit) in self.limits.items()
+        )
+
+
+class PersonCheck(MinedCheck):
+    """Somebody is in the picture: `judge_confidence`."""
+
+    name, reason = "person", "no_person"
+
+    def __init__(self, min_confidence: float) -> None:
+        super().__init__(judge_confidence=("min", min_confidence))
+
+
+class OksCheck(MinedCheck):
+    """The picture shows the label's pose: `oks`."""
+
+    name, reason = "oks", "oks_low"
+
+    def __init__(self, minimum: float) -> None:
+        if not 0.5 <= minimum <= 1.0:
+            raise ValueError(f"oks check: minimum must lie in [0.5, 1], where wrong poses do not pass; got {minimum}")
+        super().__init__(oks=("min", minimum))
+
+
+class HeadCheck(MinedCheck):
+    """The head looks where the label's does: `head_degrees`.
+
+    A head that cannot be measured (it faces away, or is too small to be seen) passes. PoseDreamer's third filter, by keypoints instead
+    of an estimator of whole heads (estimators/head_pose.py).
+    """
+
+    name, reason, passes_unmeasured = "head", "head_turned", True
+
+    def __init__(self, maximum: float) -> None:
+        super().__init__(head_degrees=("max", maximum))
+
+
+class VisibilityCheck(MinedCheck):
+    """What the label shows of face and arms is there: `face_confidence` and `hands_confidence`.
+
+    A part that the label hides passes. The judge knows wrists, and no fingers.
+    """
+
+    name, reason, passes_unmeasured = "visibility", "part_unseen", True
+
+    def __init__(self, min_face: float, min_hands: float) -> None:
+        super().__init__(face_confidence=("min", min_face), hands_confidence=("min", min_hands))
+
+
+class SecondJudgeCheck(MinedCheck):
+    """Another judge sees the label's pose too: `second_oks`."""
+
+    name, reason = "second_judge", "second_oks_low"
+
+    def __init__(self, minimum: float) -> None:
+        super().__init__(second_oks=("min", minimum))
+
+
+class ClothesCheck(MinedCheck):
+    """Shirt and trousers have the colours that the prompt asks for: the probability that the observer gives to either.
+
+    One that the prompt does not say, or says in words that the observer does not know, passes.
+    """
+
+    name, reason, passes_unmeasured = "clothes", "wrong_clothes", True
+
+    def __init__(self, min_top: float, min_bottom: float) -> None:
+        super().__init__(shown_top_color=("min", min_top), shown_bottom_color=("min", min_bottom))
 
 
 class TruncationCheck(Check):
@@ -24,22 +113,6 @@ class TruncationCheck(Check):
 
     def passes(self, scores: Scores) -> bool:
         return at_least(scores, "joints_inside", self.min_share)
-
-
-class PersonCheck(Check):
-    """Somebody is in the picture: `judge_confidence`, as the mining stage measured it."""
-
-    name, reason = "person", "no_person"
-
-    def __init__(self, min_confidence: float) -> None:
-        self.min_confidence = min_confidence
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        _measured(sample, "judge_confidence")
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return at_least(scores, "judge_confidence", self.min_confidence)
 
 
 class SecondPersonCheck(Check):
@@ -70,24 +143,6 @@ class SecondPersonCheck(Check):
 
     def passes(self, scores: Scores) -> bool:
         return at_most(scores, "second_person", self.max_confidence)
-
-
-class OksCheck(Check):
-    """The picture shows the label's pose: `oks`, as the mining stage measured it."""
-
-    name, reason = "oks", "oks_low"
-
-    def __init__(self, minimum: float) -> None:
-        if not 0.5 <= minimum <= 1.0:
-            raise ValueError(f"oks check: minimum must lie in [0.5, 1], where wrong poses do not pass; got {minimum}")
-        self.minimum = minimum
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        _measured(sample, "oks")
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return at_least(scores, "oks", self.minimum)
 
 
 class SilhouetteCheck(Check):
@@ -129,83 +184,6 @@ class JointCheck(Check):
 
     def passes(self, scores: Scores) -> bool:
         return at_least(scores, "worst_joint", self.minimum)
-
-
-class HeadCheck(Check):
-    """The head looks where the label's does: `head_degrees`, as the mining stage measured it.
-
-    A head that cannot be measured (it faces away, or is too small to be seen) passes. PoseDreamer's third filter, by keypoints instead
-    of an estimator of whole heads (estimators/head_pose.py).
-    """
-
-    name, reason = "head", "head_turned"
-
-    def __init__(self, maximum: float) -> None:
-        self.maximum = maximum
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        _measured(sample, "head_degrees")
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return scores["head_degrees"] is None or at_most(scores, "head_degrees", self.maximum)
-
-
-class VisibilityCheck(Check):
-    """What the label shows of face and arms is there: `face_confidence` and `hands_confidence`, as the mining stage measured them.
-
-    A part that the label hides passes. The judge knows wrists, and no fingers.
-    """
-
-    name, reason = "visibility", "part_unseen"
-
-    def __init__(self, min_face: float, min_hands: float) -> None:
-        self.limits = {"face_confidence": min_face, "hands_confidence": min_hands}
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        for name in self.limits:
-            _measured(sample, name)
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return all(scores[name] is None or at_least(scores, name, limit) for name, limit in self.limits.items())
-
-
-class SecondJudgeCheck(Check):
-    """Another judge sees the label's pose too: `second_oks`, as the mining stage measured it."""
-
-    name, reason = "second_judge", "second_oks_low"
-
-    def __init__(self, minimum: float) -> None:
-        self.minimum = minimum
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        _measured(sample, "second_oks")
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return at_least(scores, "second_oks", self.minimum)
-
-
-class ClothesCheck(Check):
-    """Shirt and trousers have the colours that the prompt asks for: the probability that the observer gives to either.
-
-    One that the prompt does not say, or says in words that the observer does not know, passes.
-    """
-
-    name, reason = "clothes", "wrong_clothes"
-    COLORS = ("shown_top_color", "shown_bottom_color")
-
-    def __init__(self, min_top: float, min_bottom: float) -> None:
-        self.limits = dict(zip(self.COLORS, (min_top, min_bottom), strict=True))
-
-    def score(self, sample: Sample) -> dict[str, float | None]:
-        for name in self.COLORS:
-            _measured(sample, name)
-        return {}
-
-    def passes(self, scores: Scores) -> bool:
-        return all(scores[name] is None or at_least(scores, name, limit) for name, limit in self.limits.items())
 
 
 def _measured(sample: Sample, name: str) -> float | None:

@@ -1,14 +1,11 @@
-"""The data set of the nano generator: dressed people, their xyz maps and prompts, packed for fast reading.
+"""The data set of the nano generator: dressed people, their xyz maps and prompts, packed for fast reading (packed.py).
 
 A folder holds `images.npy` and `xyz.npy` (uint8, count x size x size x 3), `coco_keypoints.npy` (float32, count x 17 x 3: x, y,
 v as in the record), `mask_area.npy` (float32, pixels of the label's silhouette), `prompts.json` (list of texts),
-`attributes.json` (list of mappings), `tags.json` (list of lists: the pose's family first, then its names) and `dataset.json`
-(what it was made with). It is written in chunks; each is a pure function of (seed, split, size, chunk), and
-`chunks/00012.json`, written last, says that its rows are there. So a killed run goes on where it was, and any number of
-processes ends with the same data.
+`attributes.json` (list of mappings) and `tags.json` (list of lists: the pose's family first, then its names).
 """
 
-import json
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.catalog import load_body, load_wardrobe
 from posedreamer.bodies.posing import PosedBody, pose_bodies, transform_parameters
 from posedreamer.bodies.wardrobe import Wardrobe
 from posedreamer.rendering.conditions import condition_renderer_id, draw_condition
@@ -32,11 +30,9 @@ from posedreamer.stages.sampling.shapes import draw_betas
 from posedreamer.stages.sampling.sources import MixedSource, PoseSource
 from posedreamer.stages.sampling.splits import Split
 from posedreamer.stages.sampling.viewpoints import ViewpointRanges, draw_camera
-from posedreamer.strict import differences
+from posedreamer.training.packed import Rows, RowType, create_packed, open_packed, write_chunk
 
-CHUNK_SIZE = 128
 ARRAYS = ("images", "xyz", "coco_keypoints", "mask_area")
-SAID = ("prompts", "attributes", "tags")
 
 
 class PeopleMaker(NamedTuple):
@@ -106,30 +102,22 @@ def move_body(
     return moved, PosedBody(posed.vertices @ rotmat.T + shift, posed.joints @ rotmat.T + shift, transforms)
 
 
-def write_dataset(folder: Path, maker: PeopleMaker, seed: int, size: int, count: int, chunks: list[int]) -> list[int]:
-    """Renders those of the chunks that are not there yet, into a folder made by `create_dataset`; returns them."""
-    written = []
-    for chunk in chunks:
-        mark = folder / "chunks" / f"{chunk:05d}.json"
-        if mark.exists():
-            continue
-        start, stop = chunk * CHUNK_SIZE, min((chunk + 1) * CHUNK_SIZE, count)
-        batch = render_batch(maker, seed, [f"{maker.split}-{row:07d}" for row in range(start, stop)], size)
-        for name in ARRAYS:
-            rows = np.load(folder / f"{name}.npy", mmap_mode="r+", allow_pickle=False)
-            rows[start:stop] = getattr(batch, name)
-            rows.flush()
+def write_people_chunk(folder: Path, split: Split, seed: int, size: int, chunk: int) -> bool:
+    """Renders a chunk that is not there yet, into a folder made by `create_dataset`."""
+
+    def make(rows: range) -> Rows:
+        batch = render_batch(_embedded_maker(split), seed, [f"{split}-{row:07d}" for row in rows], size)
         said = {
             "prompts": [prompt.text for prompt in batch.prompts],
             "attributes": [dict(prompt.attributes) for prompt in batch.prompts],
             "tags": batch.tags,
         }
-        _write_json(mark, said)
-        written.append(chunk)
-    return written
+        return {name: getattr(batch, name) for name in ARRAYS}, said
+
+    return write_chunk(folder, chunk, make)
 
 
-def create_dataset(folder: Path, body: BodyModel, split: Split, seed: int, size: int, count: int) -> list[int]:
+def create_dataset(folder: Path, split: Split, seed: int, size: int, count: int) -> list[int]:
     """Makes the empty arrays, or checks that the folder holds the same data set begun earlier; returns all chunks.
 
     A folder of another data set is a ValueError that names the difference.
@@ -139,38 +127,16 @@ def create_dataset(folder: Path, body: BodyModel, split: Split, seed: int, size:
         "seed": seed,
         "size": size,
         "count": count,
-        "chunk_size": CHUNK_SIZE,
-        "body_sha256": body.sha256,
+        "body_sha256": load_body().sha256,
         "condition": condition_renderer_id("xyz"),
     }
-    path = folder / "dataset.json"
-    if path.exists():
-        differing = differences(json.loads(path.read_text()), settings)
-        if differing:
-            raise ValueError(f"data set {folder}: belongs to another run: {differing}")
-    else:
-        (folder / "chunks").mkdir(parents=True, exist_ok=True)
-        shapes: dict[str, tuple[tuple[int, ...], str]] = {
-            "images": ((count, size, size, 3), "uint8"),
-            "xyz": ((count, size, size, 3), "uint8"),
-            "coco_keypoints": ((count, 17, 3), "float32"),
-            "mask_area": ((count,), "float32"),
-        }
-        for name, (shape, dtype) in shapes.items():
-            np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape).flush()
-        _write_json(path, settings)
-    return list(range(-(-count // CHUNK_SIZE)))
-
-
-def finish_dataset(folder: Path) -> int:
-    """Gathers what the chunks say into `prompts.json`, `attributes.json` and `tags.json`; returns how many rows there are.
-
-    A chunk that is missing is a ValueError.
-    """
-    settings = json.loads((folder / "dataset.json").read_text())
-    for name, rows in _said_by_chunks(folder, -(-settings["count"] // settings["chunk_size"])).items():
-        _write_json(folder / f"{name}.json", rows)
-    return settings["count"]
+    arrays: dict[str, RowType] = {
+        "images": ((size, size, 3), "uint8"),
+        "xyz": ((size, size, 3), "uint8"),
+        "coco_keypoints": ((17, 3), "float32"),
+        "mask_area": ((), "float32"),
+    }
+    return create_packed(folder, settings, arrays)
 
 
 class People(NamedTuple):
@@ -190,18 +156,9 @@ def open_dataset(folder: Path, count: int | None = None, split: Split | None = N
 
     A data set may be opened while it is rendered, as far as its chunks are there.
     """
-    path = folder / "dataset.json"
-    if not path.is_file():
-        raise ValueError(f"data set {folder}: {path.name} is missing; render it first (render_training_set.py)")
-    settings = json.loads(path.read_text())
-    wanted = int(settings["count"]) if count is None else count
-    if wanted > settings["count"]:
-        raise ValueError(f"data set {folder}: has {settings['count']} rows, expected at least {wanted}")
-    if split is not None and settings["split"] != split:
-        raise ValueError(f"data set {folder}: is of the split {settings['split']}, expected {split}")
-    said = _said_by_chunks(folder, -(-wanted // settings["chunk_size"]))
-    arrays = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)[:wanted] for name in ARRAYS)
-    return People(*arrays, *(said[name][:wanted] for name in SAID))
+    arrays, said = open_packed(folder, ARRAYS, count, split)
+    columns: dict[str, Any] = {**arrays, **said}
+    return People(**columns)
 
 
 def some_rows(people: People, rows: slice) -> People:
@@ -217,14 +174,9 @@ def some_rows(people: People, rows: slice) -> People:
     )
 
 
-def _said_by_chunks(folder: Path, chunks: int) -> dict[str, list[Any]]:
-    """What the first chunks say of their rows, by name; a chunk that is missing is a ValueError."""
-    marks = [folder / "chunks" / f"{chunk:05d}.json" for chunk in range(chunks)]
-    missing = [mark.stem for mark in marks if not mark.exists()]
-    if missing:
-        raise ValueError(f"data set {folder}: {len(missing)} chunks are missing: {', '.join(missing[:8])}")
-    said = [json.loads(mark.read_text()) for mark in marks]
-    return {name: [row for chunk in said for row in chunk[name]] for name in SAID}
+@functools.cache
+def _embedded_maker(split: Split) -> PeopleMaker:
+    return make_people_maker(load_body(), load_wardrobe(), split)
 
 
 def _render_one(
@@ -245,9 +197,3 @@ def _render_one(
         generator_for(seed, key, "look"), T_cam_from_world=camera.T_cam_from_world,
     )  # fmt: skip
     return image, draw_condition("xyz", maker.body, drawn), drawn.coco_keypoints, int(drawn.mask.sum()), prompt
-
-
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content))
-    temporary.rename(path)

@@ -9,20 +9,23 @@ from posedreamer.geometry.cameras import look_at
 from posedreamer.stages.sampling.placing import draw_to_parameters
 from posedreamer.stages.sampling.shapes import draw_betas
 from posedreamer.stages.sampling.splits import load_splits
-from posedreamer.training import nano_data
+from posedreamer.training import nano_data, packed
 
 SIZE, COUNT, CHUNK = 40, 10, 4
 
 
 @pytest.fixture
 def maker(monkeypatch):
-    monkeypatch.setattr(nano_data, "CHUNK_SIZE", CHUNK)
+    monkeypatch.setattr(packed, "CHUNK_SIZE", CHUNK)
     return nano_data.make_people_maker(load_body(), load_wardrobe(), "train")
 
 
 def create(folder, **changes):
-    settings = {"body": load_body(), "split": "train", "seed": 3, "size": SIZE, "count": COUNT}
-    return nano_data.create_dataset(folder, **{**settings, **changes})
+    return nano_data.create_dataset(folder, **{"split": "train", "seed": 3, "size": SIZE, "count": COUNT, **changes})
+
+
+def write(folder, chunks):
+    return [chunk for chunk in chunks if nano_data.write_people_chunk(folder, "train", 3, SIZE, chunk)]
 
 
 def read(folder):
@@ -34,16 +37,16 @@ def test_a_run_in_pieces_ends_with_the_same_bytes(tmp_path, maker):
         folder.mkdir()
         for chunks in pieces:
             assert create(folder) == [0, 1, 2]
-            nano_data.write_dataset(folder, maker, 3, SIZE, COUNT, chunks)
-        assert nano_data.finish_dataset(folder) == COUNT
+            write(folder, chunks)
+        assert packed.finish_packed(folder) == COUNT
     assert read(tmp_path / "at once") == read(tmp_path / "in pieces")
 
 
 def test_rows_hold_together(tmp_path, maker):
     create(tmp_path)
-    assert nano_data.write_dataset(tmp_path, maker, 3, SIZE, COUNT, [0, 1, 2]) == [0, 1, 2]
-    assert nano_data.write_dataset(tmp_path, maker, 3, SIZE, COUNT, [0, 1, 2]) == []
-    nano_data.finish_dataset(tmp_path)
+    assert write(tmp_path, [0, 1, 2]) == [0, 1, 2]
+    assert write(tmp_path, [0, 1, 2]) == []
+    packed.finish_packed(tmp_path)
     images, xyz, keypoints, area = (np.load(tmp_path / f"{name}.npy", allow_pickle=False) for name in nano_data.ARRAYS)
     prompts, attributes = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("prompts", "attributes"))
     assert len(images) == len(xyz) == len(prompts) == len(attributes) == COUNT
@@ -69,9 +72,9 @@ def test_a_folder_of_another_run_is_refused(tmp_path, maker):
 
 def test_an_unfinished_data_set_says_what_is_missing(tmp_path, maker):
     create(tmp_path)
-    nano_data.write_dataset(tmp_path, maker, 3, SIZE, COUNT, [1])
+    write(tmp_path, [1])
     with pytest.raises(ValueError, match="2 chunks are missing: 00000, 00002"):
-        nano_data.finish_dataset(tmp_path)
+        packed.finish_packed(tmp_path)
 
 
 def test_moving_a_posed_body_is_posing_the_moved_body(maker):

@@ -84,10 +84,25 @@ def draw_person(
     """`render_person` of a body that is posed already (from `pose_bodies`: one forward pass for many)."""
     attributes = looks.complete(attributes)
     mesh = dress(dresser_for(body, wardrobe), posed, parameters_cam, attributes, rng)
+    return draw_dressed(mesh, posed, K, width, height, attributes["scene"], rng, supersample, T_cam_from_world)
+
+
+def draw_dressed(
+    mesh: DressedMesh,
+    posed: PosedBody,
+    K: Float[np.ndarray, "3 3"],
+    width: int,
+    height: int,
+    scene_name: str,
+    rng: np.random.Generator,
+    supersample: int = 2,
+    T_cam_from_world: Float[np.ndarray, "4 4"] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """`render_person` of a body that is dressed already, in a scene by its name."""
     T_cam_from_world = _level_camera() if T_cam_from_world is None else np.asarray(T_cam_from_world, np.float64)
     foot = _foot(posed.vertices, T_cam_from_world)
     view = look(T_cam_from_world, K, width, height, foot)
-    scene = draw_scene(attributes["scene"], view, rng)
+    scene = draw_scene(scene_name, view, rng)
     sun_map = draw_sun_map(mesh.vertices, mesh.faces, T_cam_from_world[:3, :3] @ scene.light.towards_sun)
     shadow = GROUND_SHADOW * shadow_on_ground(sun_map, view.ground_points_cam)
     shadow += CONTACT_SHADOW * contact(mesh.vertices, view, T_cam_from_world, foot)
@@ -99,9 +114,7 @@ def draw_person(
     raster = rasterize(lifted, mesh.faces, scaled_K, width * supersample, height * supersample)
     normals = vertex_normals(mesh.vertices, mesh.faces)
     seen = raster.face_id >= 0
-    print_place = np.zeros((len(mesh.vertices), 4), dtype=np.float32)
-    print_place[mesh.printed, :3], print_place[mesh.printed, 3] = mesh.cloth, 1.0
-    at_vertices = np.concatenate([mesh.albedo, normals, mesh.vertices, print_place], axis=1)
+    at_vertices = np.concatenate([mesh.albedo, normals, mesh.vertices, print_places(mesh)], axis=1)
     values = interpolate(raster, mesh.faces, at_vertices)[seen]
     openness = crevices(raster, seen, float(scaled_K[0, 0]))[seen]
     points = values[:, 6:9]
@@ -116,10 +129,23 @@ def draw_person(
     )
     foreground = np.zeros((*seen.shape, 4), dtype=np.float32)
     foreground[seen, :3], foreground[seen, 3] = np.clip(color, 0.0, 1.2), 1.0
-    foreground = foreground.reshape(height, supersample, width, supersample, 4)
-    parts = [foreground[:, i, :, j] for i in range(supersample) for j in range(supersample)]
-    foreground = sum(parts[1:], start=parts[0]) / supersample**2
+    foreground = averaged_down(foreground, supersample)
     return photograph(foreground[..., :3] + background * (1.0 - foreground[..., 3:]), rng)
+
+
+def print_places(mesh: DressedMesh) -> Float32[np.ndarray, "verts 4"]:
+    """Where each vertex lies in the pattern's cloth, and 1; 0 everywhere else. Interpolated, the last is 1 on printed faces alone."""
+    places = np.zeros((len(mesh.vertices), 4), dtype=np.float32)
+    places[mesh.printed, :3], places[mesh.printed, 3] = mesh.cloth, 1.0
+    return places
+
+
+def averaged_down(image: Float32[np.ndarray, "h w channels"], factor: int) -> Float32[np.ndarray, "h2 w2 channels"]:
+    """The mean of each square of so many pixels."""
+    height, width, channels = image.shape
+    squares = image.reshape(height // factor, factor, width // factor, factor, channels)
+    parts = [squares[:, i, :, j] for i in range(factor) for j in range(factor)]
+    return sum(parts[1:], start=parts[0]) / np.float32(factor**2)
 
 
 def dress(

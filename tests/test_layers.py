@@ -56,6 +56,7 @@ NEIGHBOURS = {
     ("line", "progress"),
     ("mine", "curriculum"),
     ("refilter", "duplicates"),
+    ("drpose", "training"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},

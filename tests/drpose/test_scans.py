@@ -130,3 +130,24 @@ def test_a_packed_set_gives_back_what_was_drawn(tmp_path, monkeypatch, maker):
     assert scans.tags[0] == scans.tags[1] and scans.photos.shape == (3, 32, 32, 3)
     with pytest.raises(ValueError, match="families"):
         scan_data.create_scans(tmp_path, "train", None, 5, 32, 3)
+
+
+def test_what_is_lifted_is_drawn_over_the_skin_and_light_comes_from_the_upper_left(scans):
+    subject, _ = scans[0]
+    mesh, body_verts = subject.mesh, load_body().num_vertices
+    is_worn = np.arange(len(mesh.vertices)) >= body_verts
+    painted = np.repeat(is_worn[:, None], 3, axis=1).astype(np.float32)
+    plain = mesh.pattern._replace(name="plain")
+    worn = [
+        (
+            draw_views(subject._replace(mesh=mesh._replace(albedo=painted, pattern=plain, lift=lift)), SIZE).colors > 60
+        ).sum()
+        for lift in (np.float32(0.5) * is_worn, np.float32(-0.5) * is_worn)
+    ]
+    assert worn[0] > 1.02 * worn[1]
+    white = draw_views(subject._replace(mesh=mesh._replace(albedo=np.full_like(mesh.albedo, 0.5), pattern=plain)), SIZE)
+    normals = white.normals[0].astype(float) / 127.5 - 1.0
+    body = (white.normals[0] < 250).any(axis=2)
+    up_left = normals[..., 1] - normals[..., 0]
+    bright = white.colors[0].mean(axis=2)
+    assert bright[body & (up_left > 0.5)].mean() > bright[body & (up_left < -0.5)].mean() + 10

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Method = Literal["drtune", "draft", "alignprop"]
-Denoiser = Callable[[Tensor, int], Tensor]  # (latents, step) -> the noise in them
+Denoiser = Callable[[Tensor, int], Tensor]  # (latents, step) -> their velocity: signal x noise - loudness x clean latents
 
 
 class Plan(NamedTuple):
@@ -59,7 +59,8 @@ def draw_plan(method: Method, steps: int, trained: int, early_stop: int, rng: np
 def roll_out(denoiser: Denoiser, noise: Float[Tensor, " *latents"], signal: Sequence[float], plan: Plan) -> Rollout:
     """DDIM without noise of its own, from pure noise to the plan's last step.
 
-    signal: sqrt(alpha_bar) of each step, rising; the latents of a step are signal x clean + sqrt(1 - signal^2) x noise.
+    signal: sqrt(alpha_bar) of each step, rising, at first possibly 0; the latents of a step are signal x clean + loudness x noise with
+    loudness = sqrt(1 - signal^2). Velocities (Salimans and Ho 2022) tell clean latents and noise at every signal, 0 and 1 among them.
     """
     latents, clean, visited = noise, noise, []
     for step in range(plan.last + 1):
@@ -71,15 +72,18 @@ def roll_out(denoiser: Denoiser, noise: Float[Tensor, " *latents"], signal: Sequ
         else:
             with torch.no_grad():
                 predicted = denoiser(latents, step)
-        clean = (latents - loudness * predicted) / level
+        clean, loud = level * latents - loudness * predicted, loudness * latents + level * predicted
         if step < plan.last:
             following = signal[step + 1]
-            latents = following * clean + (1.0 - following**2) ** 0.5 * predicted
+            latents = following * clean + (1.0 - following**2) ** 0.5 * loud
     return Rollout(clean, visited)
 
 
 def divergence(visited: Sequence[tuple[int, Tensor, Tensor]], frozen: Denoiser) -> Float[Tensor, ""]:
-    """DrPose's L_KL: mean squared difference of the trained and the frozen net's predictions at the trained steps, on the same inputs."""
+    """DrPose's L_KL: mean squared difference of the trained and the frozen net's predictions at the trained steps, on the same inputs.
+
+    Of velocities: with inputs alike they differ by the noise's difference over the signal, and so weigh no step by its noise.
+    """
     terms = []
     for step, given, predicted in visited:
         with torch.no_grad():

@@ -8,7 +8,7 @@ from posedreamer.drpose.rollout import divergence, draw_plan, roll_out
 from posedreamer.seeds import generator_for
 
 STEPS = 8
-SIGNAL = np.linspace(0.05, 0.98, STEPS).tolist()
+SIGNAL = np.linspace(0.0, 0.98, STEPS).tolist()
 
 
 class Toy(torch.nn.Module):
@@ -100,7 +100,9 @@ def test_the_sampled_latents_do_not_depend_on_what_is_trained():
     point = torch.tensor([[0.3, -1.2, 2.0]], dtype=torch.float64)
 
     def knows(latents, step):
-        return (latents - SIGNAL[step] * point) / (1 - SIGNAL[step] ** 2) ** 0.5
+        loudness = (1 - SIGNAL[step] ** 2) ** 0.5
+        noise = (latents - SIGNAL[step] * point) / loudness
+        return SIGNAL[step] * noise - loudness * point
 
     for seed, method in enumerate(("drtune", "draft", "alignprop")):
         plan = draw_plan(method, STEPS, 2, 3, np.random.default_rng(seed))

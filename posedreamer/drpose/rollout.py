@@ -18,7 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 Method = Literal["drtune", "draft", "alignprop"]
-Denoiser = Callable[[Tensor, int], Tensor]  # (latents, step) -> their velocity: signal x noise - loudness x clean latents
+Denoiser = Callable[
+    [Tensor, int], Tensor
+]  # (latents, step) -> their velocity: signal x noise - loudness x clean latents
 
 
 class Plan(NamedTuple):

@@ -11,26 +11,24 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from posedreamer.rendering.conditions import condition_renderer_id
 from posedreamer.seeds import seed_for
 from posedreamer.stages.generation.diffusers_backend import FACTS, check_condition
 from posedreamer.strict import differences
+from posedreamer.training import autoencoder_run
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_denoiser as denoising
-from posedreamer.training.critic import PatchCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import TrainNanoConfig
 from posedreamer.training.nano_model import (
-    build_autoencoder,
     build_denoiser,
     build_pipeline,
     build_scheduler,
@@ -43,7 +41,6 @@ from posedreamer.training.nano_text import build_tokenizer, encode, words_of
 
 logger = logging.getLogger(__name__)
 
-FITTED = 1024  # pictures whose patches fix the encoder: the first ones, so that more data later changes nothing
 FIXED = ("seed", "data", "start", "image_size")  # what may not change within a run
 
 
@@ -80,47 +77,12 @@ def trained_before(config: TrainNanoConfig) -> dict[str, int]:
 
 
 def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> None:
-    """Fits the encoder (or takes the start's), trains (or resumes) the decoder, and writes `autoencoder.safetensors`."""
-    torch.manual_seed(seed_for(config.seed, autoencoding.STAGE, "weights"))
-    settings, model = config.autoencoder, cast(Any, build_autoencoder(config.autoencoder))
-    if config.start is None:
-        fitted = (pictures.images[:FITTED], pictures.conditions[:FITTED])
-        deviations = autoencoding.patch_transform(model, *fitted, settings)
-        logger.info("autoencoder: latent deviations %s", deviations.round(3))
-    else:
-        start_from({"vae": model}, config.start)
-    prepared(model, config.device)
-    precision = getattr(torch, config.precision)
-    loss_at = autoencoding.autoencoder_loss(
-        model, pictures.images, pictures.conditions, settings, config.seed, precision, config.device
-    )
-    shown = pictures.images[: config.preview_columns]
-
-    def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
-        averaged = copy.deepcopy(model)
-        averaged.decoder.load_state_dict(averages["decoder"].state_dict())
-        rows = [shown, autoencoding.reconstruct(averaged, shown)]
-        save_grid(out / "previews" / f"autoencoder-{step:07d}.png", rows)
-        state = {key: value.contiguous() for key, value in averaged.state_dict().items()}
-        save_file(state, out / "autoencoder.safetensors")
-
-    folder, modules = out / autoencoding.STAGE, {"decoder": model.decoder}
-    if settings.critic_steps:
-        modules["critic"] = prepared(PatchCritic(), config.device)
-    _, losses = train(autoencoding.STAGE, modules, loss_at, settings.loop, folder, preview, resume, config.threads)
-    save_loss_curve(out / "previews" / "autoencoder.png", losses)
-
-
-def load_autoencoder(config: TrainNanoConfig, out: Path) -> Any:
-    """The autoencoder of this run, as far as it is trained, or the start's if it is not trained here."""
-    path, model = out / "autoencoder.safetensors", cast(Any, build_autoencoder(config.autoencoder))
-    if path.is_file():
-        model.load_state_dict(load_file(path))
-    elif config.start is not None:
-        start_from({"vae": model}, config.start)
-    else:
-        raise ValueError(f"train_nano: {path} is missing, and there is no `start`; run the stage `autoencoder` first")
-    return model.eval().requires_grad_(False).to(config.device, memory_format=torch.channels_last)
+    """The stage `autoencoder` (autoencoder_run.py), on the pictures and the maps of their bodies."""
+    machine = autoencoder_run.Machine(config.device, getattr(torch, config.precision), config.threads)
+    autoencoder_run.train_autoencoder(
+        config.autoencoder, pictures.images, pictures.conditions, config.seed, machine, out, resume, config.start,
+        config.preview_columns,
+    )  # fmt: skip
 
 
 def train_denoiser(
@@ -130,7 +92,11 @@ def train_denoiser(
 
     validation: pictures whose loss is written to `validation.json` (step -> loss) with every preview.
     """
-    tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(load_autoencoder(config, out))
+
+    def autoencoder() -> Any:
+        return autoencoder_run.load_autoencoder(config.autoencoder, out, config.device, config.start)
+
+    tokenizer, kernel = _tokenizer(config, pictures.prompts), autoencoding.patch_kernel(autoencoder())
 
     def with_tokens(shown: PictureSet) -> denoising.PictureTokens:
         *tokens, silence = encode(tokenizer, [*shown.prompts, ""])
@@ -150,7 +116,7 @@ def train_denoiser(
             found = denoising.validation_loss(averages, validated, scheduler, settings, precision)
             record_validation(out / "validation.json", step, found)
         copies = {name: copy.deepcopy(module).cpu() for name, module in averages.items()}
-        shown = build_pipeline(copies, load_autoencoder(config, out).cpu(), tokenizer)
+        shown = build_pipeline(copies, autoencoder().cpu(), tokenizer)
         rows = _preview_rows(shown, config.preview_columns, settings.steps, pictures)
         save_grid(out / "previews" / f"denoiser-{step:07d}.png", rows)
         facts = {

@@ -26,10 +26,16 @@ class PerceptualDistance:
 
     def __call__(self, shown: Float[Tensor, "batch 3 h w"], wished: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, ""]:
         """Pictures in [-1, 1]. Gradients go to `shown` only."""
+        return self.of_each(shown, wished).mean()
+
+    def of_each(
+        self, shown: Float[Tensor, "batch 3 h w"], wished: Float[Tensor, "batch 3 h w"]
+    ) -> Float[Tensor, " batch"]:
+        """The distance of each pair."""
         with torch.no_grad():
             there = self._features(wished)
         pairs = zip(self._features(shown), there, strict=True)
-        return torch.stack([(one - other).square().sum(dim=1).mean() for one, other in pairs]).sum()
+        return torch.stack([(one - other).square().sum(dim=1).mean(dim=(1, 2)) for one, other in pairs]).sum(dim=0)
 
     def _features(self, pictures: Float[Tensor, "batch 3 h w"]) -> list[Tensor]:
         network = self.network
@@ -39,5 +45,5 @@ class PerceptualDistance:
         for place, block in enumerate(network._blocks[: BLOCKS[-1] + 1]):
             x = block(x)
             if place in BLOCKS:
-                found.append(F.normalize(x.float(), dim=1))
+                found.append(F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1))
         return found

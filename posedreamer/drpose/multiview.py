@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Num, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -74,17 +74,17 @@ def decode(
     return np.ascontiguousarray(shown.reshape(len(DOMAINS), -1, model.layout.views, *shown.shape[1:]).swapaxes(0, 1))
 
 
-def stack_views(views: Float[Tensor, "subjects domains views ..."]) -> Float[Tensor, "images ..."]:
+def stack_views(views: Num[Tensor, "subjects domains views ..."]) -> Num[Tensor, "images ..."]:
     """The order of the UNet's batch: all normals, subject by subject, then all colours."""
     return views.transpose(0, 1).flatten(0, 2)
 
 
-def unstack_views(images: Float[Tensor, "images ..."], views: int) -> Float[Tensor, "subjects domains views ..."]:
+def unstack_views(images: Num[Tensor, "images ..."], views: int) -> Num[Tensor, "subjects domains views ..."]:
     """The inverse of `stack_views`."""
     return images.unflatten(0, (len(DOMAINS), -1, views)).transpose(0, 1)
 
 
-def condition_on(model: MultiViewModel, photos: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Conditions:
+def condition_on(model: MultiViewModel, photos: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> Conditions:
     """What a batch is told of its subjects' photographs, which have the size of a view."""
     latents, embedding = encode(model, np.stack(photos)), model.embedder(photos)
     return repeat_conditions(latents, embedding, model.words)
@@ -166,8 +166,8 @@ def velocity_denoiser(
 @torch.no_grad()
 def draw_views(
     model: MultiViewModel,
-    photos: Sequence[UInt8[np.ndarray, "h w 3"]],
-    noise: Float[Tensor, "images c h w"],
+    photos: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    noise: Float[Tensor, "images c cells_h cells_w"],
     steps: int = STEPS,
     guidance: float = 1.0,
 ) -> UInt8[np.ndarray, "subjects domains views h w 3"]:

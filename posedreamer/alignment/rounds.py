@@ -3,14 +3,12 @@
 import gc
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.trainer import TRAINER_STATE_NAME
 
 from posedreamer.alignment.adapters import add_adapter
 from posedreamer.alignment.arguments import AlignmentArguments
@@ -34,6 +32,7 @@ from posedreamer.stages.generation.renderer import RENDERERS
 from posedreamer.storage.locate import find_tars
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.strict import differences
+from posedreamer.training.checkpoint import last_trainer_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | 
     tars = find_tars(run_dir / "pairs")
     pairs = encode_pairs(tars, denoiser, out / "latents", partial(redraw_condition, load_body(line.body)))
     trainer = DiffusionDPOTrainer(denoiser, arguments, pairs, _facts(config, line, model.identity, run_dir, len(pairs)))
-    trainer.train(resume_from_checkpoint=last_checkpoint(out / "training"))
+    trainer.train(resume_from_checkpoint=last_trainer_checkpoint(out / "training"))
     (out / "history.json").write_text(json.dumps(trainer.state.log_history, indent=1) + "\n")
     trainer.save_model(str(out / "adapter"))
     del trainer, denoiser, model  # the next round's actors need the memory
@@ -117,16 +116,6 @@ def train_round(config: AlignConfig, line: Config, run_dir: Path, start: Path | 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return out / "adapter"
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint; what a killed writer left after it is removed. The trainer's state is written last."""
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
-        if (path / TRAINER_STATE_NAME).is_file():
-            return str(path)
-        log.info("removed %s, left by a killed writer", path)
-        shutil.rmtree(path)
-    return None
 
 
 def _facts(config: AlignConfig, line: Config, base: str, run_dir: Path, pairs: int) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ The photograph conditions in three ways, as in PSHuman: its latents lie beside t
 that of the time, and fixed words say of each picture which view and domain it is.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from posedreamer import torchvision_shim
-from posedreamer.drpose.multiview_unet import DOMAINS, Layout, MultiViewUNet, load_multiview
+from posedreamer.drpose.multiview_unet import DOMAINS, UNET_FILE, Layout, MultiViewUNet, load_multiview
 from posedreamer.drpose.rollout import Denoiser, Plan, roll_out
 from posedreamer.estimators.features import FeatureExtractor
 from posedreamer.training.nano_autoencoder import to_pixels, to_signed
@@ -40,7 +41,7 @@ class Conditions(NamedTuple):
 class MultiViewModel(NamedTuple):
     """The parts of a model, all on one device. words: of each domain and view; embedder: photographs to embeddings.
 
-    scheduler: its noise schedule and what its predictions are; scaling: of the autoencoder's latents.
+    scheduler: its noise schedule and what its predictions are; scaling: of the autoencoder's latents; identity: names the UNet's weights.
     """
 
     unet: MultiViewUNet
@@ -49,6 +50,7 @@ class MultiViewModel(NamedTuple):
     words: Float[Tensor, "domains views tokens channels"]
     embedder: Any
     scaling: float = 1.0
+    identity: str = ""
 
     @property
     def layout(self) -> Layout:
@@ -197,7 +199,9 @@ def load_nano_multiview(folder: Path) -> MultiViewModel:
     unet = load_multiview(folder / "unet", layout).float().eval()
     vae = AutoencoderTiny.from_pretrained(folder / "vae", dtype=torch.float32).eval()
     words = load_file(folder / WORDS)["words"].float()
-    return MultiViewModel(unet, vae, DDIMScheduler.from_pretrained(folder / "scheduler"), words, FeatureEmbedder())
+    digest = hashlib.sha256((folder / "unet" / UNET_FILE).read_bytes()).hexdigest()
+    scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+    return MultiViewModel(unet, vae, scheduler, words, FeatureEmbedder(), identity=f"multiview:{digest[:16]}")
 
 
 def save_nano_multiview(model: MultiViewModel, folder: Path) -> None:

@@ -30,6 +30,7 @@ from diffusers.models.attention_processor import Attention  # noqa: E402
 from diffusers.models.embeddings import TimestepEmbedding  # noqa: E402
 
 DOMAINS = ("normals", "colors")
+UNET_FILE = "diffusion_pytorch_model.safetensors"  # diffusers' name
 REGRESSORS = ("elevation_regressor", "focal_regressor")  # Era3D's, in the order of its embedding
 FACE_SHARE = 0.5  # of the first view's self-attention, where the face is, that comes from the face's own
 
@@ -180,7 +181,7 @@ def load_multiview(folder: Path, layout: Layout) -> MultiViewUNet:
 
     Weights that do not fit the layout, and a checkpoint without safetensors, are a ValueError that says what was there.
     """
-    path = folder / "diffusion_pytorch_model.safetensors"
+    path = folder / UNET_FILE
     if not path.is_file():
         there = ", ".join(sorted(file.name for file in folder.iterdir())) if folder.is_dir() else "no folder"
         raise ValueError(f"multi-view model {folder}: expected {path.name} and config.json, got {there}")

@@ -1,8 +1,8 @@
 """The data set of scans, packed for fast reading (training/packed.py).
 
 A folder holds `photos.npy` (uint8, count x size x size x 3), `colors.npy` and `normals.npy` (uint8, count x views x size x size x 3, as
-stored: two views mirrored), `joints.npy` (float32, count x 127 x 3, subject's frame), `attributes.json` and `tags.json`. Neighbouring
-rows share a pose, by another body and camera: drawing poses is the dear part.
+stored: two views mirrored), `joints.npy` (float32, count x 127 x 3, subject's frame), `diagonal.npy` (float32, metres of that frame's
+unit), `attributes.json` and `tags.json`. Neighbouring rows share a pose, by another body and camera: drawing poses is the dear part.
 """
 
 import functools
@@ -21,7 +21,7 @@ from posedreamer.stages.sampling.sources import PoseDraw
 from posedreamer.stages.sampling.splits import Split
 from posedreamer.training.packed import Rows, RowType, create_packed, open_packed, write_chunk
 
-ARRAYS = ("photos", "colors", "normals", "joints")
+ARRAYS = ("photos", "colors", "normals", "joints", "diagonal")
 NUM_JOINTS = 127
 SHARING = 2  # rows with one pose
 
@@ -33,6 +33,7 @@ class Scans(NamedTuple):
     colors: UInt8[np.ndarray, "count views h w 3"]
     normals: UInt8[np.ndarray, "count views h w 3"]
     joints: Float32[np.ndarray, "count 127 3"]
+    diagonal: Float32[np.ndarray, " count"]
     attributes: list[dict[str, str]]
     tags: list[list[str]]
 
@@ -57,6 +58,7 @@ def create_scans(
         "colors": ((len(VIEWS), size, size, 3), "uint8"),
         "normals": ((len(VIEWS), size, size, 3), "uint8"),
         "joints": ((NUM_JOINTS, 3), "float32"),
+        "diagonal": ((), "float32"),
     }
     return create_packed(folder, settings, arrays)
 
@@ -79,7 +81,9 @@ def render_scans(maker: ScanMaker, seed: int, size: int, rows: Sequence[int]) ->
         found["photos"].append(draw_photo(subject, size, generator_for(seed, key, "photo")))
         found["colors"].append(views.colors)
         found["normals"].append(views.normals)
-        found["joints"].append(subject_joints(subject))
+        joints, diagonal = subject_joints(subject)
+        found["joints"].append(joints)
+        found["diagonal"].append(np.float32(diagonal))
         found["attributes"].append(dict(subject.attributes))
         found["tags"].append(list(subject.tags))
     return {name: np.stack(found.pop(name)) for name in ARRAYS}, found

@@ -131,10 +131,10 @@ def crop_subject(
     return cv2.resize(rgb[np.ix_(rows, columns)], (size, size), interpolation=kind).astype(np.uint8)
 
 
-def subject_joints(subject: Subject) -> Float32[np.ndarray, "127 3"]:
-    """The output joints in the subject's frame (`views.py`)."""
+def subject_joints(subject: Subject) -> tuple[Float32[np.ndarray, "127 3"], float]:
+    """The output joints in the subject's frame (`views.py`), and what its unit is in metres."""
     frame, joints = _frame(subject), torch.from_numpy(subject.posed.joints)[None]
-    return frame.normalise(joints)[0].numpy()
+    return frame.normalise(joints)[0].numpy(), float(frame.diagonal)
 
 
 def draw_views(subject: Subject, size: int) -> ScanViews:

@@ -5,6 +5,7 @@ are older ones removed. Tensors are named `weights.<module>.<name>`, `ema.<modul
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
@@ -74,6 +77,18 @@ def load_checkpoint(
         optimizer.load_state_dict(description)
     step = json.loads((checkpoint / "state.json").read_text())["step"]
     return Progress(step, tensors["losses"].tolist())
+
+
+def last_trainer_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint of transformers' Trainer; what a killed writer left after it is removed. Its state is written last."""
+    from transformers.trainer import TRAINER_STATE_NAME
+
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        if (path / TRAINER_STATE_NAME).is_file():
+            return str(path)
+        logger.info("removed %s, left by a killed writer", path)
+        shutil.rmtree(path)
+    return None
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

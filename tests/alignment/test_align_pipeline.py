@@ -13,11 +13,12 @@ from commands import ROOT, sets
 from safetensors.torch import load_file
 
 from posedreamer.alignment.config import load_align_config
-from posedreamer.alignment.rounds import last_checkpoint, record_config
+from posedreamer.alignment.rounds import record_config
 from posedreamer.config import load_config
 from posedreamer.storage.index import read_index
 from posedreamer.storage.manifest import read_manifest
 from posedreamer.storage.pairs import read_pairs
+from posedreamer.training.checkpoint import last_trainer_checkpoint
 
 pytestmark = pytest.mark.slow
 CONFIG = ROOT / "configs" / "align_nano.yaml"
@@ -116,12 +117,12 @@ def test_what_cannot_be_aligned_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path) is None
+    assert last_trainer_checkpoint(tmp_path) is None
     for step in (2, 10, 9):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if step < 10:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-9")
+    assert last_trainer_checkpoint(tmp_path) == str(tmp_path / "checkpoint-9")
     assert not (tmp_path / "checkpoint-10").exists()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_multiview import CELLS, SIZE, embed, tiny_multiview
 
 from posedreamer.drpose import multiview
 from posedreamer.drpose.multiview import (
@@ -21,37 +22,15 @@ from posedreamer.drpose.multiview import (
     unstack_views,
     velocity_denoiser,
 )
-from posedreamer.drpose.multiview_training import (
-    EMBEDDING_WIDTH,
-    MultiViewDenoiserConfig,
-    build_multiview,
-    build_multiview_scheduler,
-    draw_words,
-)
+from posedreamer.drpose.multiview_training import build_multiview_scheduler
 from posedreamer.drpose.rollout import Plan, roll_out
-from posedreamer.training.loop_config import LoopConfig
-from posedreamer.training.nano_config import AutoencoderConfig
-from posedreamer.training.nano_model import build_autoencoder
 
-SIZE, CELLS, VIEWS = 32, 4, 6
-
-
-def embed(photos):
-    """A stand-in for the features of photographs: their mean colours, many times."""
-    means = torch.tensor(np.stack([photo.mean(axis=(0, 1)) for photo in photos]) / 255, dtype=torch.float32)
-    return means.repeat(1, EMBEDDING_WIDTH)[:, :EMBEDDING_WIDTH]
+VIEWS = 6
 
 
 @pytest.fixture(scope="module")
 def model() -> MultiViewModel:
-    torch.manual_seed(0)
-    config = MultiViewDenoiserConfig(
-        channels=(16, 16), heads=2, groups=4, time_channels=16, word_width=8, loop=LoopConfig(steps=1)
-    )
-    autoencoder = AutoencoderConfig(latent_channels=6, width=8, blocks=(0, 0, 0, 0), loop=LoopConfig(steps=1))
-    unet = build_multiview(config, 6, CELLS).eval()
-    words = draw_words(8, torch.Generator().manual_seed(0))
-    return MultiViewModel(unet, build_autoencoder(autoencoder).eval(), build_multiview_scheduler(), words, embed)
+    return tiny_multiview()
 
 
 @pytest.fixture

@@ -48,13 +48,22 @@ def hits(pictures, keypoints) -> np.ndarray:
 def test_joints_lie_on_the_body_in_every_view_as_it_is_stored(scans):
     as_stored, as_seen = [], []
     for subject, views in scans:
-        joints = torch.from_numpy(subject_joints(subject))[None, :NUM_BODY_JOINTS]
+        joints = torch.from_numpy(subject_joints(subject)[0])[None, :NUM_BODY_JOINTS]
         for pictures in views:
             as_stored.append(hits(pictures, project_to_views(joints, SIZE)[0].numpy()))
             as_seen.append(hits(pictures, project_to_views(joints, SIZE, as_stored=False)[0].numpy()))
     assert np.array(as_stored).all()
     mirrored = [view.is_mirrored for view in VIEWS]
     assert np.array(as_seen)[:, mirrored].mean() < 0.9
+
+
+def test_the_unit_of_the_frame_is_the_diagonal_in_metres(scans):
+    for subject, _ in scans:
+        joints, diagonal = subject_joints(subject)
+        low, high = subject.posed.vertices.min(axis=0), subject.posed.vertices.max(axis=0)
+        assert diagonal == pytest.approx(np.linalg.norm(high - low), rel=1e-5)
+        lengths = [np.linalg.norm(points[1] - points[4]) for points in (joints * diagonal, subject.posed.joints)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=1e-4)
 
 
 def test_the_body_fills_its_square_without_leaving_it(scans):

@@ -1,0 +1,63 @@
+"""The settings of reward fine-tuning: strict, frozen models over configs/drpose_nano.yaml."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from posedreamer.drpose.rollout import Method
+from posedreamer.strict import Positive, Strict
+from posedreamer.training.hmr_config import DataConfig
+
+NotNegative = Annotated[float, Field(ge=0.0)]
+OWN = {"seed", "output_dir", "remove_unused_columns"}
+
+
+class RolloutConfig(Strict):
+    """How views are drawn in training (rollout.py). steps: of DDIM; trained: of them, with a gradient; early_stop: at most so many of the
+    last are left out.
+    """
+
+    method: Method = "drtune"
+    steps: Positive = 20
+    trained: Positive = 2
+    early_stop: Annotated[int, Field(ge=0)] = 8
+
+    @model_validator(mode="after")
+    def _fits(self) -> "RolloutConfig":
+        if self.method == "drtune" and self.steps - self.early_stop < self.trained:
+            raise ValueError(
+                f"rollout: {self.trained} trained steps do not fit into {self.steps} less {self.early_stop} of an early stop"
+            )
+        return self
+
+
+class LoraConfig(Strict):
+    """layers: names of layers, as peft matches them."""
+
+    rank: Positive = 16
+    alpha: Positive = 16
+    layers: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+class DrPoseConfig(Strict):
+    """model: folder of a multi-view model; skeleton: the skeleton net's file. data: shards to learn from. kl_weight: of the difference
+    to the model as it was. adapter: none trains all weights. training: fields of transformers.TrainingArguments.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: Path
+    skeleton: Path
+    body: str = "open"
+    data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    rollout: RolloutConfig = RolloutConfig()
+    kl_weight: NotNegative = 0.01
+    perceptual_weight: NotNegative = 0.1
+    adapter: LoraConfig | None = LoraConfig()
+    training: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _training_has_no_place_and_seed(self) -> "DrPoseConfig":
+        if own := sorted(OWN & set(self.training)):
+            raise ValueError(f"training: {', '.join(own)} follow from the run; leave them out")
+        return self

@@ -5,7 +5,7 @@ triangulation over all views. The detector's own answers on true views are the f
 of colours, degrees between normals, and the cast of colours, the washing out that DrPose's reviewers saw.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -110,13 +110,13 @@ def _looks(
 ) -> tuple[float, float, float, Float[np.ndarray, "3"]]:
     error = np.square(color.astype(np.float64) - true_color).mean()
     psnr = 10 * np.log10(WHITE**2 / max(error, 1e-9))
-    ssim = float(structural_similarity(color, true_color, channel_axis=2))
+    ssim: Any = structural_similarity(color, true_color, channel_axis=2)
     body = _body(shape) & _body(true_shape)
     if not body.any():
-        return float(psnr), ssim, np.nan, np.full(3, np.nan)
+        return float(psnr), float(ssim), np.nan, np.full(3, np.nan)
     cosine = (_directions(shape[body]) * _directions(true_shape[body])).sum(axis=1)
     degrees = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).mean())
-    return float(psnr), ssim, degrees, color[body].mean(axis=0) - true_color[body].mean(axis=0)
+    return float(psnr), float(ssim), degrees, color[body].mean(axis=0) - true_color[body].mean(axis=0)
 
 
 def _body(shape: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:

@@ -44,13 +44,14 @@ class RoundsConfig(Strict):
 class SourceConfig(Strict):
     """Where poses come from. library: named poses; motion: AMASS SMPL-X files (path, folder, glob or URL).
 
-    The curriculum is one more source; its weight is mining.curriculum.share.
+    farthest: of motion, so many poses that lie far apart and their neighbours, instead of all frames (DrPose's set: 1500). The curriculum is one more source; its weight is mining.curriculum.share.
     """
 
     kind: Literal["library", "motion"]
     weight: PositiveFloat = 1.0
     path: str | None = None
     families: tuple[str, ...] | None = None
+    farthest: Positive | None = None
 
     @model_validator(mode="after")
     def _path_belongs_to_motion(self) -> "SourceConfig":
@@ -60,6 +61,8 @@ class SourceConfig(Strict):
             raise ValueError("a library source takes no `path`")
         if self.kind == "motion" and self.families is not None:
             raise ValueError("a motion source takes no `families`")
+        if self.kind == "library" and self.farthest is not None:
+            raise ValueError("a library source takes no `farthest`")
         return self
 
 

@@ -57,6 +57,7 @@ NEIGHBOURS = {
     ("mine", "curriculum"),
     ("refilter", "duplicates"),
     ("drpose", "training"),
+    ("alignment", "training"),
 }
 HEAVY_OWNERS = {
     "ray": {"factory.py", "cluster.py"},
@@ -67,7 +68,7 @@ HEAVY_OWNERS = {
     "controlnet_aux": {"rendering/conditions.py", "rendering/openpose.py"},
     "lightgbm": {"stages/mining"},
     "trl": {"alignment"},
-    "peft": {"alignment"},
+    "peft": {"alignment", "drpose"},
     "anny": {"bodies/building"},
     "smplx": set(),
     "open_clip": {"estimators"},

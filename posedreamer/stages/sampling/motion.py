@@ -14,12 +14,15 @@ from typing import BinaryIO, cast
 import fsspec
 import numpy as np
 from fsspec.core import url_to_fs
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from posedreamer.bodies.body import BodyModel
+from posedreamer.bodies.posing import body_joints
 from posedreamer.geometry.rotations import compose_rotvec
 from posedreamer.stages.sampling.sources import PoseDraw, mirror_draw
 from posedreamer.stages.sampling.splits import Split, load_splits
 
+NEIGHBOURS = 9  # frames around a chosen one that are drawn as it is: DrPose's clips of ten
 FRAME_SIZES = {"root_orient": 3, "pose_body": 63, "pose_hand": 90, "pose_jaw": 3, "pose_eye": 6}
 # Turns AMASS's axes (x left, y back, z up) into the world's (x left, y up, z front).
 WORLD_FROM_AMASS = np.array([-np.pi / 2, 0.0, 0.0])
@@ -91,6 +94,56 @@ class MotionSource:
         motion = self._motions[path]
         draw = frame_to_draw(motion, int(rng.integers(motion.num_frames)), PurePosixPath(path).stem, self.hand_mean)
         return mirror_draw(draw) if rng.random() < self.mirror else draw
+
+
+class FarthestMotionSource(MotionSource):
+    """Draws frames far apart: `poses` of all frames by farthest-point sampling, each with its neighbours (DrPose15K: 1500 x 10 frames).
+
+    Poses are compared by the body's joints in the root joint's frame. Fewer frames than `poses` are a ValueError.
+    """
+
+    def __init__(self, path: str, body: BodyModel, poses: int, *, split: Split = "all", mirror: float = 0.5) -> None:
+        super().__init__(path, body.get_buffer("hand_mean").numpy(), split=split, mirror=mirror)
+        self.body, self.poses, self._chosen = body, poses, None
+
+    @property
+    def chosen(self) -> list[tuple[str, int]]:
+        """File and frame of the chosen poses, found at the first call: it reads every file."""
+        if self._chosen is None:
+            places, joints = [], []
+            for path in self.files:
+                self._motions[path] = motion = read_motion(path)
+                places += [(path, frame) for frame in range(motion.num_frames)]
+                joints.append(body_joints(self.body, motion["pose_body"].reshape(-1, 21, 3)))
+            if len(places) < self.poses:
+                raise ValueError(
+                    f"motion source: {len(places)} frames, expected at least the {self.poses} to be chosen"
+                )
+            self._chosen = [places[place] for place in farthest_points(np.concatenate(joints), self.poses)]
+        return self._chosen
+
+    def draw(self, rng: np.random.Generator) -> PoseDraw:
+        """One of the chosen poses or of its neighbours, all as likely."""
+        path, middle = self.chosen[int(rng.integers(self.poses))]
+        motion = self._motions[path]
+        first = min(max(middle - NEIGHBOURS // 2, 0), max(motion.num_frames - NEIGHBOURS - 1, 0))
+        frame = int(rng.integers(first, min(first + NEIGHBOURS + 1, motion.num_frames)))
+        draw = frame_to_draw(motion, frame, PurePosixPath(path).stem, self.hand_mean)
+        return mirror_draw(draw) if rng.random() < self.mirror else draw
+
+
+def farthest_points(joints: Float[np.ndarray, "frames joints 3"], count: int) -> Int[np.ndarray, " count"]:
+    """The frame farthest from the mean, then again and again the one farthest from all taken (Gonzalez 1985); ties: the first.
+
+    Distance: mean over joints.
+    """
+    distance = np.linalg.norm(joints - joints.mean(axis=0), axis=-1).mean(axis=-1)
+    taken: list[int] = []
+    for _ in range(count):
+        taken.append(int(np.argmax(distance)))
+        to_it = np.linalg.norm(joints - joints[taken[-1]], axis=-1).mean(axis=-1)
+        distance = to_it if len(taken) == 1 else np.minimum(distance, to_it)
+    return np.array(taken)
 
 
 def frame_to_draw(motion: Motion, frame: int, clip: str, hand_mean: Float[np.ndarray, "2 15 3"]) -> PoseDraw:

@@ -29,7 +29,7 @@ from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.curriculum_source import CurriculumSource
 from posedreamer.stages.sampling.library import load_library
 from posedreamer.stages.sampling.library_source import LibrarySource
-from posedreamer.stages.sampling.motion import MotionSource, list_motion_files
+from posedreamer.stages.sampling.motion import FarthestMotionSource, MotionSource, list_motion_files
 from posedreamer.stages.sampling.penetration import PenetrationCheck
 from posedreamer.stages.sampling.placing import draw_to_parameters, stand_on_ground
 from posedreamer.stages.sampling.prompts import PROMPTS, PromptGrammar
@@ -179,7 +179,10 @@ def make_source(
                 families, check = source.get("families"), PenetrationCheck(body)
                 sources.append(LibrarySource(load_library(), hand_mean, split=split, families=families, check=check))
             case "motion":
-                sources.append(MotionSource(source["path"], hand_mean, split=split))
+                if "farthest" in source:
+                    sources.append(FarthestMotionSource(source["path"], body, source["farthest"], split=split))
+                else:
+                    sources.append(MotionSource(source["path"], hand_mean, split=split))
             case other:
                 raise ValueError(f"sampling: unknown kind of source {other!r}, expected library or motion")
     mixed = MixedSource(sources, [source.get("weight", 1.0) for source in settings])

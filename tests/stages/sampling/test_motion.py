@@ -6,8 +6,18 @@ import fsspec
 import numpy as np
 import pytest
 
+from posedreamer.bodies.catalog import load_body
 from posedreamer.geometry.rotations import rotvec_to_rotmat
-from posedreamer.stages.sampling.motion import FRAME_SIZES, MotionSource, frame_to_draw, list_motion_files, read_motion
+from posedreamer.stages.sampling.motion import (
+    FRAME_SIZES,
+    WORLD_FROM_AMASS,
+    FarthestMotionSource,
+    MotionSource,
+    farthest_points,
+    frame_to_draw,
+    list_motion_files,
+    read_motion,
+)
 from posedreamer.stages.sampling.splits import load_splits
 
 CLIPS = Path(__file__).parents[3] / "posedreamer" / "assets" / "clips"
@@ -112,3 +122,44 @@ def test_mirrored_frames_are_drawn_half_of_the_time() -> None:
     source = MotionSource(str(CLIPS / "humanoid3d_walk.npz"), HAND_MEAN)
     drawn = [source.draw(np.random.default_rng(seed)) for seed in range(100)]
     assert 30 < sum("mirrored" in draw.tags for draw in drawn) < 70
+
+
+def test_farthest_points_are_those_of_the_definition() -> None:
+    """Each is at least as far from those before it as any other frame is."""
+    rng = np.random.default_rng(0)
+    joints = rng.normal(size=(60, 22, 3))
+    joints[7] += 5.0
+    taken = farthest_points(joints, 12)
+    assert taken[0] == 7 and len(set(taken)) == 12
+    between = np.linalg.norm(joints[:, None] - joints[None], axis=-1).mean(axis=-1)
+    for place in range(1, 12):
+        nearest = between[:, taken[:place]].min(axis=1)
+        assert nearest[taken[place]] == nearest.max()
+
+
+def test_frames_far_apart_come_with_their_neighbours(tmp_path: Path) -> None:
+    """A clip that rests, moves once and rests: rest and move are chosen, and frames of around them are drawn."""
+    poses = np.zeros((40, 63))
+    poses[25:31, 0] = 1.0
+    path = write_motion(
+        tmp_path / "a.npz", frames=40, pose_body=poses, root_orient=np.arange(40)[:, None] * [[0.01, 0, 0]]
+    )
+    source = FarthestMotionSource(str(path), load_body(), 2, mirror=0.0)
+    (_, first), (_, second) = source.chosen
+    assert {25 <= first < 31, 25 <= second < 31} == {True, False}
+    drawn = {draw_frame(source, seed) for seed in range(200)}
+    around = [range(max(middle - 4, 0), max(middle - 4, 0) + 10) for middle in (first, second)]
+    assert drawn == {frame for frames in around for frame in frames}
+
+
+def test_too_few_frames_are_told(tmp_path: Path) -> None:
+    source = FarthestMotionSource(str(write_motion(tmp_path / "a.npz", frames=3)), load_body(), 4)
+    with pytest.raises(ValueError, match="3 frames, expected at least the 4"):
+        source.draw(np.random.default_rng(0))
+
+
+def draw_frame(source: FarthestMotionSource, seed: int) -> int:
+    """The frame that was drawn, told by its root, which turns by 0.01 a frame."""
+    world = rotvec_to_rotmat(source.draw(np.random.default_rng(seed)).global_orient)
+    amass = rotvec_to_rotmat(WORLD_FROM_AMASS).T @ world
+    return round(float(np.arctan2(amass[2, 1], amass[1, 1])) / 0.01)

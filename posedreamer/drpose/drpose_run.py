@@ -12,8 +12,9 @@ import torch
 from transformers import TrainingArguments
 
 from posedreamer.bodies.catalog import load_body
+from posedreamer.drpose.checkpoints import open_multiview
 from posedreamer.drpose.drpose_config import DrPoseConfig
-from posedreamer.drpose.multiview import MultiViewModel, load_nano_multiview
+from posedreamer.drpose.multiview import MultiViewModel
 from posedreamer.drpose.posed_photos import pack_photos
 from posedreamer.drpose.reward import PoseScore
 from posedreamer.drpose.skeleton_net import load_skeleton_net
@@ -39,7 +40,7 @@ def train_drpose(config: DrPoseConfig, out: Path) -> Path:
     arguments = training_arguments(config, out)
     out.mkdir(parents=True, exist_ok=True)
     write_file(path, (json.dumps(content, indent=1) + "\n").encode())
-    model = load_nano_multiview(config.model)
+    model = open_multiview(config.model)
     score = PoseScore(load_skeleton_net(config.skeleton), "cpu", config.perceptual_weight)
     photos = pack_photos(config.data, out / "photos", load_body(config.body))
     torch.manual_seed(

@@ -86,6 +86,13 @@ def unstack_views(images: Num[Tensor, "images ..."], views: int) -> Num[Tensor, 
     return images.unflatten(0, (len(DOMAINS), -1, views)).transpose(0, 1)
 
 
+def without_face(images: Num[Tensor, "images ..."], layout: Layout) -> Num[Tensor, "images_of_bodies ..."]:
+    """A batch without PSHuman's enlarged faces; as it is where there are none."""
+    if not layout.has_face:
+        return images
+    return stack_views(unstack_views(images, layout.views)[:, :, : layout.level_views])
+
+
 def condition_on(model: MultiViewModel, photos: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> Conditions:
     """What a batch is told of its subjects' photographs, which have the size of a view."""
     latents, embedding = encode(model, np.stack(photos)), model.embedder(photos)

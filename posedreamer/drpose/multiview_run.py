@@ -5,6 +5,7 @@ model (averaged weights, float16), `skeleton.safetensors` the net.
 """
 
 import copy
+import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from posedreamer.drpose.multiview import FeatureEmbedder, MultiViewModel, draw_views, save_nano_multiview
+from posedreamer.drpose.checkpoints import open_multiview
+from posedreamer.drpose.multiview import FeatureEmbedder, MultiViewModel, draw_views, encode, save_nano_multiview
 from posedreamer.drpose.multiview_training import (
     DENOISER,
     SKELETON,
@@ -25,6 +27,7 @@ from posedreamer.drpose.multiview_training import (
     build_multiview,
     build_multiview_scheduler,
     draw_words,
+    kernel_encoder,
     multiview_loss,
     skeleton_loss,
 )
@@ -55,9 +58,9 @@ def train_denoiser(config: TrainMultiViewConfig, scans: Scans, out: Path, resume
     """Trains (or resumes) the UNet, and exports the model with every preview."""
     settings = config.denoiser
     vae = _autoencoder(config, out)
-    kernel, embedder = patch_kernel(vae), FeatureEmbedder()
+    embedder = FeatureEmbedder()
     words = draw_words(settings.word_width, torch_generator(config.seed, DENOISER, 0, "words"))
-    data = MultiViewData(scans, _embeddings(scans, embedder, out), words, kernel)
+    data = MultiViewData(scans, _embeddings(scans, embedder, out), words, kernel_encoder(patch_kernel(vae)))
     torch.manual_seed(seed_for(config.seed, DENOISER, "weights"))
     cells = config.size // config.autoencoder.factor
     unet = build_multiview(settings, config.autoencoder.latent_channels, cells)
@@ -92,11 +95,15 @@ def preview_rows(model: MultiViewModel, scans: Scans, seed: int) -> list[np.ndar
 
 
 def train_skeleton_net(config: TrainMultiViewConfig, scans: Scans, out: Path, resume: bool) -> None:
-    """Trains (or resumes) the skeleton net on the latents of the run's autoencoder."""
-    kernel = patch_kernel(_autoencoder(config, out))
+    """Trains (or resumes) the skeleton net on the latents of the run's autoencoder, or of a checkpoint's."""
+    if config.skeleton.checkpoint is None:
+        encoder, channels = kernel_encoder(patch_kernel(_autoencoder(config, out))), config.autoencoder.latent_channels
+    else:
+        model = open_multiview(config.skeleton.checkpoint)
+        encoder, channels = functools.partial(encode, model), model.unet.config["out_channels"]
     torch.manual_seed(seed_for(config.seed, SKELETON, "weights"))
-    net = prepared(SkeletonNet(config.autoencoder.latent_channels), config.device)
-    loss_at = skeleton_loss(scans, kernel, config.skeleton, config.seed, getattr(torch, config.precision))
+    net = prepared(SkeletonNet(channels), config.device)
+    loss_at = skeleton_loss(scans, encoder, config.skeleton, config.seed, getattr(torch, config.precision))
 
     def save(step: int, averages: Mapping[str, nn.Module]) -> None:
         state = {key: value.half().contiguous().cpu() for key, value in averages["net"].state_dict().items()}

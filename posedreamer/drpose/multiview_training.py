@@ -4,6 +4,7 @@ The autoencoder is the nano generator's kind (training/nano_autoencoder.py), fit
 uniform times; some photographs are silenced, so that it can be guided. The skeleton net learns from true latents with some noise.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -26,6 +27,7 @@ from posedreamer.training.loop_config import LoopConfig
 from posedreamer.training.nano_autoencoder import PatchKernel, to_signed
 from posedreamer.training.nano_config import AutoencoderConfig
 
+Encoder = Callable[[np.ndarray], Tensor]  # uint8 pictures (n, h, w, 3) -> latents
 DENOISER, SKELETON = "multiview", "skeleton"
 EMBEDDING_WIDTH = 1280
 WHITE = 255
@@ -47,9 +49,12 @@ class MultiViewDenoiserConfig(Strict):
 
 
 class SkeletonConfig(Strict):
-    """noise: most of what is added to the latents, so that the net sees through what a denoiser leaves behind."""
+    """noise: most of what is added to the latents, so that the net sees through what a denoiser leaves behind. checkpoint: whose latents it
+    reads, a folder as of `checkpoints.open_multiview`; none: those of the run's own autoencoder.
+    """
 
     noise: PositiveFloat = 0.3
+    checkpoint: Path | None = None
     loop: LoopConfig
 
 
@@ -87,28 +92,32 @@ class ViewPictures(NamedTuple):
 
 
 class MultiViewData(NamedTuple):
-    """What the denoiser is trained on. embeddings: of the scans' photographs; kernel: the autoencoder's encoder."""
+    """What the denoiser is trained on. embeddings: of the scans' photographs; encode: the autoencoder's encoder."""
 
     scans: Scans
     embeddings: Float[Tensor, "count width"]
     words: Float[Tensor, "domains views tokens channels"]
-    kernel: PatchKernel
+    encode: Encoder
 
     def latents(self, rows: np.ndarray) -> Float[Tensor, "subjects domains views c h w"]:
         """Of all views of these scans."""
-        return view_latents(self.scans, rows, self.kernel)
+        return view_latents(self.scans, rows, self.encode)
 
     def conditions(self, rows: np.ndarray) -> Conditions:
         """What a batch of these scans is told."""
-        photos = self.kernel.encode(to_signed(self.scans.photos[rows]))
+        photos = self.encode(self.scans.photos[rows])
         return repeat_conditions(photos, self.embeddings[torch.from_numpy(rows)], self.words)
 
 
-def view_latents(scans: Scans, rows: np.ndarray, kernel: PatchKernel) -> Float[Tensor, "subjects domains views c h w"]:
-    """True latents of all views of these scans, on the kernel's device."""
+def kernel_encoder(kernel: PatchKernel) -> Encoder:
+    """The embedded autoencoder's encoder, on the kernel's device."""
+    return lambda pictures: kernel.encode(to_signed(pictures).to(kernel.weight.device))
+
+
+def view_latents(scans: Scans, rows: np.ndarray, encode: Encoder) -> Float[Tensor, "subjects domains views c h w"]:
+    """True latents of all views of these scans."""
     pictures = np.stack([scans.normals[rows], scans.colors[rows]], axis=1)
-    signed = to_signed(pictures.reshape(-1, *pictures.shape[3:])).to(kernel.weight.device)
-    return kernel.encode(signed).unflatten(0, pictures.shape[:3])
+    return encode(pictures.reshape(-1, *pictures.shape[3:])).unflatten(0, pictures.shape[:3])
 
 
 def build_multiview(config: MultiViewDenoiserConfig, latent_channels: int, cells: int) -> MultiViewUNet:
@@ -193,16 +202,14 @@ def body_weight(
     return weight[:, None, :, None].expand(-1, len(DOMAINS), -1, -1, -1, -1)
 
 
-def skeleton_loss(
-    scans: Scans, kernel: PatchKernel, config: SkeletonConfig, seed: int, precision: torch.dtype
-) -> LossAt:
+def skeleton_loss(scans: Scans, encode: Encoder, config: SkeletonConfig, seed: int, precision: torch.dtype) -> LossAt:
     """PoseScore's first term, of true latents with a random amount of noise on each subject."""
     size = config.loop.batch_size
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device = device_of(modules)
         rows = batch_at(seed, SKELETON, step, size, len(scans.joints))[part]
-        clean = view_latents(scans, rows, kernel)
+        clean = view_latents(scans, rows, encode)
         noise = torch.randn((size, *clean.shape[1:]), generator=torch_generator(seed, SKELETON, step, "noise"))[part]
         amount = config.noise * torch.rand(size, generator=torch_generator(seed, SKELETON, step, "amount"))[part]
         noisy = clean + amount.to(clean)[:, None, None, None, None, None] * noise.to(clean)

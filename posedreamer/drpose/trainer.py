@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from posedreamer.drpose.drpose_config import LoraConfig, RolloutConfig
-from posedreamer.drpose.multiview import MultiViewModel, condition_on, draw_timetable, velocity_denoiser
+from posedreamer.drpose.multiview import MultiViewModel, condition_on, draw_timetable, velocity_denoiser, without_face
 from posedreamer.drpose.multiview_unet import DOMAINS
 from posedreamer.drpose.posed_photos import PosedPhotos
 from posedreamer.drpose.reward import PoseScore
@@ -78,7 +78,7 @@ class Rollouts(nn.Module):
             return velocity_denoiser(unet, self.model.scheduler, self.timetable, conditions, 1.0, views)
 
         drawn = roll_out(denoiser(self.unet), noise, self.timetable.signal, plan)
-        reward = self.score(drawn.clean.float(), joints)
+        reward = self.score(without_face(drawn.clean, self.model.layout).float(), joints)
         kept = torch.zeros((), device=noise.device)
         if self.kl_weight > 0:
             with self.as_it_was() as unet:

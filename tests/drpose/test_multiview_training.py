@@ -17,6 +17,7 @@ from posedreamer.drpose.multiview_training import (
     body_weight,
     build_multiview_scheduler,
     draw_words,
+    kernel_encoder,
     multiview_loss,
     view_latents,
 )
@@ -76,7 +77,7 @@ class Silent(torch.nn.Module):
 def test_a_silent_net_loses_the_weighted_square_of_the_velocity(scans, kernel):
     config = MultiViewDenoiserConfig(silent_share=0.5, loop=LoopConfig(steps=10, batch_size=4))
     words, scheduler = draw_words(8, torch.Generator().manual_seed(0)), build_multiview_scheduler()
-    data = MultiViewData(scans, torch.ones(4, 1280), words, kernel)
+    data = MultiViewData(scans, torch.ones(4, 1280), words, kernel_encoder(kernel))
     net = Silent()
     loss = multiview_loss(data, scheduler, config, 3, torch.float32)(0, slice(0, 4), {"unet": net})
     # Undo what the net was told: x = signal x clean + loudness x noise gives the noise, and both the velocity.
@@ -86,7 +87,9 @@ def test_a_silent_net_loses_the_weighted_square_of_the_velocity(scans, kernel):
     noise = stack_views(noise_of)
     clean = (net.given[:, :6] - loudness * noise) / signal
     latents = {
-        tuple(np.round(view_latents(scans, np.array([row]), kernel)[0, 0, 0].flatten()[:4].numpy(), 3)): row
+        tuple(
+            np.round(view_latents(scans, np.array([row]), kernel_encoder(kernel))[0, 0, 0].flatten()[:4].numpy(), 3)
+        ): row
         for row in range(4)
     }
     seen = [latents[tuple(np.round(clean[6 * place].flatten()[:4].detach().numpy(), 3))] for place in range(4)]

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--size", type=int, default=128, help="width and height of a view, pixels")
-    parser.add_argument("--families", help="of the pose library, with commas; without: all of them, and the clips")
+    parser.add_argument("--families", help="of the pose library, and clips, with commas; without: all of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", choices=("train", "held_out", "all"), default="train")
     parser.add_argument("--processes", type=int, default=1)

@@ -266,6 +266,13 @@ class Config(Strict):
         return _hash_json({name: value for name, value in self.identity().items() if name != "filters"})
 
 
+class RunConfig(Strict):
+    """A run of the line that something else needs. config: its YAML file; set: overrides."""
+
+    config: Path
+    set: tuple[str, ...] = ()
+
+
 def _hash_json(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -19,6 +19,8 @@ from torch import Tensor
 from posedreamer.drpose.multiview import LAYOUT, MultiViewModel, load_nano_multiview
 from posedreamer.drpose.multiview_unet import REGRESSORS, UNET_FILE, Layout, load_multiview
 
+EMBEDDED = {"nano": Path(__file__).parents[1] / "assets" / "multiview"}
+SKELETON_FILE = "skeleton.safetensors"
 PIPELINE = "model_index.json"
 VIEW_NAMES = ("front", "front_right", "right", "back", "left", "front_left")
 SENTENCES = {
@@ -28,8 +30,9 @@ SENTENCES = {
 DOMAIN_NAMES = ("normal", "color")
 
 
-def open_multiview(folder: Path) -> MultiViewModel:
-    """The model of a folder: one of ours, or a checkpoint of PSHuman or Era3D. Anything else is a ValueError."""
+def open_multiview(name: str | Path) -> MultiViewModel:
+    """`nano`, the embedded model, or that of a folder: one of ours, or a checkpoint of PSHuman or Era3D. Anything else is a ValueError."""
+    folder = EMBEDDED.get(str(name), Path(name))
     if (folder / LAYOUT).is_file():
         return load_nano_multiview(folder)
     if (folder / PIPELINE).is_file():
@@ -37,6 +40,14 @@ def open_multiview(folder: Path) -> MultiViewModel:
     raise ValueError(
         f"multi-view model {folder}: expected {LAYOUT} (ours) or {PIPELINE} (PSHuman, Era3D), found neither"
     )
+
+
+def skeleton_file(name: str | Path) -> Path:
+    """The skeleton net that lies beside a model. None there is a ValueError."""
+    path = EMBEDDED.get(str(name), Path(name)) / SKELETON_FILE
+    if not path.is_file():
+        raise ValueError(f"skeleton net: no {path}; train one for these latents (train_multiview.py --stage skeleton)")
+    return path
 
 
 def load_unclip_multiview(folder: Path) -> MultiViewModel:

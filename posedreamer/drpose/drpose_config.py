@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from posedreamer.config import RunConfig
 from posedreamer.drpose.rollout import Method
 from posedreamer.strict import Positive, Strict
 from posedreamer.training.hmr_config import DataConfig
@@ -40,21 +41,50 @@ class LoraConfig(Strict):
     layers: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-class DrPoseConfig(Strict):
-    """model: folder of a multi-view model; skeleton: the skeleton net's file. data: shards to learn from. kl_weight: of the difference
-    to the model as it was. adapter: none trains all weights. training: fields of transformers.TrainingArguments.
+class BenchmarkConfig(Strict):
+    """Subjects that a model is measured on, at `steps` of DDIM. everyday, acrobatic: families of poses (scans.py); of each, `subjects` of the
+    held-out split, and `validation` of the train split, by which a checkpoint is chosen. reconstructed: of the acrobatic ones.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    model: Path
-    skeleton: Path
+    steps: Positive = 20
+    subjects: Annotated[int, Field(ge=2)] = 48
+    validation: Annotated[int, Field(ge=2)] = 24
+    everyday: Annotated[tuple[str, ...], Field(min_length=1)] = ("everyday", "work")
+    acrobatic: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "acrobatic",
+        "clips",
+        "dance",
+        "floor",
+        "sport",
+        "yoga",
+    )
+    reconstructed: Annotated[int, Field(ge=0)] = 8
+
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Families by the set's name."""
+        return {"acrobatic": self.acrobatic, "everyday": self.everyday}
+
+
+class DrPoseConfig(Strict):
+    """model: folder of a multi-view model, or `nano`; skeleton: the skeleton net's file; none: the model's own. runs: of the line, made first;
+    data: shards to learn from, in whose `source` `{runs}` is the folder of these. kl_weight: of the difference to the model as it was.
+    adapter: none trains all weights. training: fields of transformers.TrainingArguments.
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: str = "nano"
+    skeleton: Path | None = None
     body: str = "open"
+    runs: dict[str, RunConfig] = Field(default_factory=dict)
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
     rollout: RolloutConfig = RolloutConfig()
     kl_weight: NotNegative = 0.01
     perceptual_weight: NotNegative = 0.1
     adapter: LoraConfig | None = LoraConfig()
     training: dict[str, Any]
+    benchmark: BenchmarkConfig = BenchmarkConfig()
 
     @model_validator(mode="after")
     def _training_has_no_place_and_seed(self) -> "DrPoseConfig":

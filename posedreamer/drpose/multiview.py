@@ -173,6 +173,20 @@ def velocity_denoiser(
 
 
 @torch.no_grad()
+def draw_latents(
+    model: MultiViewModel,
+    photos: Sequence[UInt8[np.ndarray, "_h _w 3"]],
+    noise: Float[Tensor, "images c cells_h cells_w"],
+    steps: int = STEPS,
+    guidance: float = 1.0,
+) -> Float[Tensor, "images c cells_h cells_w"]:
+    """Clean latents of all views of the subjects of photographs, by DDIM from this noise."""
+    timetable = draw_timetable(model.scheduler, steps)
+    conditions = condition_on(model, photos)
+    denoiser = velocity_denoiser(model.unet, model.scheduler, timetable, conditions, guidance, model.layout.views)
+    return roll_out(denoiser, noise, timetable.signal, Plan((), steps - 1, False)).clean
+
+
 def draw_views(
     model: MultiViewModel,
     photos: Sequence[UInt8[np.ndarray, "_h _w 3"]],
@@ -180,11 +194,8 @@ def draw_views(
     steps: int = STEPS,
     guidance: float = 1.0,
 ) -> UInt8[np.ndarray, "subjects domains views h w 3"]:
-    """Views of the subjects of photographs, as the model stores them, by DDIM from this noise."""
-    timetable = draw_timetable(model.scheduler, steps)
-    conditions = condition_on(model, photos)
-    denoiser = velocity_denoiser(model.unet, model.scheduler, timetable, conditions, guidance, model.layout.views)
-    return decode(model, roll_out(denoiser, noise, timetable.signal, Plan((), steps - 1, False)).clean)
+    """`draw_latents`, decoded: views as the model stores them."""
+    return decode(model, draw_latents(model, photos, noise, steps, guidance))
 
 
 class FeatureEmbedder:

@@ -14,7 +14,15 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from posedreamer.bodies.catalog import load_body, load_wardrobe
-from posedreamer.drpose.scans import ScanMaker, draw_photo, draw_subject, draw_views, make_scan_maker, subject_joints
+from posedreamer.drpose.scans import (
+    ScanMaker,
+    Subject,
+    draw_photo,
+    draw_subject,
+    draw_views,
+    make_scan_maker,
+    subject_joints,
+)
 from posedreamer.drpose.views import VIEWS
 from posedreamer.seeds import generator_for
 from posedreamer.stages.sampling.sources import PoseDraw
@@ -43,7 +51,7 @@ def create_scans(
 ) -> list[int]:
     """Makes the empty arrays, or checks that the folder holds the same data set begun earlier; returns all chunks.
 
-    families: of the pose library; None: all of them, and the clips.
+    families: of the pose library, and `clips`; None: all of them.
     """
     settings = {
         "split": split,
@@ -65,7 +73,7 @@ def create_scans(
 
 def write_scans(folder: Path, split: Split, families: tuple[str, ...] | None, seed: int, size: int, chunk: int) -> bool:
     """Renders a chunk that is not there yet, into a folder made by `create_scans`."""
-    return write_chunk(folder, chunk, lambda rows: render_scans(_embedded_maker(split, families), seed, size, rows))
+    return write_chunk(folder, chunk, lambda rows: render_scans(embedded_maker(split, families), seed, size, rows))
 
 
 def render_scans(maker: ScanMaker, seed: int, size: int, rows: Sequence[int]) -> Rows:
@@ -73,12 +81,12 @@ def render_scans(maker: ScanMaker, seed: int, size: int, rows: Sequence[int]) ->
     found: dict[str, list[Any]] = {name: [] for name in (*ARRAYS, "attributes", "tags")}
     poses: dict[int, PoseDraw] = {}
     for row in rows:
-        key, place = f"{maker.split}-{row:07d}", row // SHARING
+        place = row // SHARING
         if place not in poses:
-            poses[place] = maker.source.draw(generator_for(seed, f"{maker.split}-{place:07d}", "pose"))
-        subject = draw_subject(maker, poses[place], seed, key)
+            poses[place] = _draw_pose(maker, seed, place)
+        subject = draw_subject(maker, poses[place], seed, _key(maker, row))
         views = draw_views(subject, size)
-        found["photos"].append(draw_photo(subject, size, generator_for(seed, key, "photo")))
+        found["photos"].append(draw_photo(subject, size, generator_for(seed, _key(maker, row), "photo")))
         found["colors"].append(views.colors)
         found["normals"].append(views.normals)
         joints, diagonal = subject_joints(subject)
@@ -89,6 +97,11 @@ def render_scans(maker: ScanMaker, seed: int, size: int, rows: Sequence[int]) ->
     return {name: np.stack(found.pop(name)) for name in ARRAYS}, found
 
 
+def redraw_subject(maker: ScanMaker, seed: int, row: int) -> Subject:
+    """The subject of a row, which the data set does not keep."""
+    return draw_subject(maker, _draw_pose(maker, seed, row // SHARING), seed, _key(maker, row))
+
+
 def open_scans(folder: Path, count: int | None = None, split: Split | None = None) -> Scans:
     """The first `count` rows, or all. What is missing, or another split than is wanted, is a ValueError that says which."""
     arrays, said = open_packed(folder, ARRAYS, count, split)
@@ -96,6 +109,15 @@ def open_scans(folder: Path, count: int | None = None, split: Split | None = Non
     return Scans(**columns)
 
 
+def _draw_pose(maker: ScanMaker, seed: int, place: int) -> PoseDraw:
+    return maker.source.draw(generator_for(seed, f"{maker.split}-{place:07d}", "pose"))
+
+
+def _key(maker: ScanMaker, row: int) -> str:
+    return f"{maker.split}-{row:07d}"
+
+
 @functools.cache
-def _embedded_maker(split: Split, families: tuple[str, ...] | None) -> ScanMaker:
+def embedded_maker(split: Split, families: tuple[str, ...] | None) -> ScanMaker:
+    """What scans of the embedded body are drawn from; made once a process."""
     return make_scan_maker(load_body(), load_wardrobe(), split, families)

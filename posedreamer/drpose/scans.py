@@ -42,6 +42,8 @@ FAR = 1e4  # a perspective camera at so many diagonals is orthographic to 0.01 p
 WHITE = 255.0
 TOWARDS_LIGHT = np.array([-0.36, -0.64, -0.68])  # in the front camera's axes: x right, y down, z forward
 SHADED = 0.55  # what a surface that faces away from the light keeps
+CLIPS = "clips"  # names the embedded motions among families
+SHARES: dict[type, float] = {LibrarySource: 0.35, MotionSource: 0.3}  # plain and varied poses of the library, and clips
 WHOLE_BODY = ViewpointRanges(shares=(1.0, 0.0, 0.0))
 
 
@@ -76,13 +78,21 @@ class ScanViews(NamedTuple):
 def make_scan_maker(
     body: BodyModel, wardrobe: Wardrobe, split: Split, families: Sequence[str] | None = None
 ) -> ScanMaker:
-    """Poses of these families of the library, mixed and shaken as for the generator; of all, and of the clips, without families."""
+    """Poses of these families of the library, and of the clips when CLIPS is among them; mixed and shaken as for the generator.
+
+    Without families: all of them, and the clips.
+    """
     hand_mean = body.get_buffer("hand_mean").numpy()
-    plain = LibrarySource(load_library(), hand_mean, split=split, families=families)
-    varied = LibrarySource(load_library(), hand_mean, split=split, families=families, interpolation=0.7, jitter=2.0)
-    clips = [] if families else [MotionSource("clips", hand_mean, split=split)]
-    shares = [0.5, 0.5] if families else [0.4, 0.3, 0.3]
-    source = MixedSource([plain, varied, *clips], shares)
+    named = None if families is None else [family for family in families if family != CLIPS]
+    sources: list[PoseSource] = []
+    if named is None or named:
+        sources.append(LibrarySource(load_library(), hand_mean, split=split, families=named))
+        varied = LibrarySource(load_library(), hand_mean, split=split, families=named, interpolation=0.7, jitter=2.0)
+        sources.append(varied)
+    if families is None or CLIPS in families:
+        sources.append(MotionSource(CLIPS, hand_mean, split=split))
+    shares = [SHARES[type(source)] for source in sources]
+    source = MixedSource(sources, shares)
     return ScanMaker(body, wardrobe, source, PromptGrammar.from_yaml(PEOPLE_PROMPTS), split)
 
 

@@ -6,19 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from posedreamer.config import RunConfig
 from posedreamer.strict import Positive, Strict
 
 Parts = Annotated[tuple["PartConfig", ...], Field(min_length=1)]
 
 
-class RunConfig(Strict):
-    """A run of the line. config: its YAML file; set: overrides, in which `{runs}` is the folder of the experiment's runs.
-
-    learner_of: a set whose learner (of the first seed) mines in this run; it is trained before.
+class MinedRunConfig(RunConfig):
+    """In `set`, `{runs}` is the folder of the experiment's runs. learner_of: a set whose learner (of the first seed) mines in this run; it
+    is trained before.
     """
 
-    config: Path
-    set: tuple[str, ...] = ()
     learner_of: str | None = None
 
 
@@ -40,7 +38,7 @@ class ExperimentConfig(Strict):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     learner: Path
     learner_set: tuple[str, ...] = ()
-    runs: dict[str, RunConfig]
+    runs: dict[str, MinedRunConfig]
     sets: dict[str, Parts]
     tests: Annotated[dict[str, Parts], Field(min_length=1)]
     baseline: str

@@ -69,7 +69,8 @@ class DenoiserConfig(Strict):
     prediction. crop: side in pixels of the squares trained on, around heads in `head_share` of the pictures, around places on the
     body in `body_share`, and anywhere in the others; the last `whole_steps` see whole pictures. person_weight: extra weight of
     latent cells on the body; head_weight: more of those on the head. silent_share: share of the pictures whose prompt is left out,
-    without which guidance has nothing to lead away from.
+    without which guidance has nothing to lead away from. critic_weight: of what a critic that learns along finds in the predictions
+    after the first step (critic.py); 0: there is none.
     """
 
     pictures: Positive | None = None
@@ -89,6 +90,7 @@ class DenoiserConfig(Strict):
     person_weight: Annotated[float, Field(ge=0.0)] = 4.0
     head_weight: Annotated[float, Field(ge=0.0)] = 8.0
     silent_share: Share = 0.0
+    critic_weight: Annotated[float, Field(ge=0.0)] = 0.0
     loop: LoopConfig
 
     @model_validator(mode="after")

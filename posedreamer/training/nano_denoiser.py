@@ -28,12 +28,13 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from posedreamer.seeds import generator_for
+from posedreamer.training.critic import adversarial_losses
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_weight, to_condition, to_signed
 from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
 
-STAGE = "denoiser"
+STAGE, CRITIC = "denoiser", "critic"
 VALIDATION_BATCH = 32
 
 
@@ -100,7 +101,7 @@ class Draws(NamedTuple):
 def denoiser_loss(
     data: PictureTokens, scheduler: Any, config: DenoiserConfig, seed: int, precision: torch.dtype
 ) -> LossAt:
-    """The mean of `picture_errors` over a step's batch. scheduler: the LCMScheduler that is drawn with."""
+    """The mean of `picture_errors` over a step's batch, and what the critic finds. scheduler: the LCMScheduler that is drawn with."""
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     set_all_times(scheduler)
 
@@ -117,7 +118,16 @@ def denoiser_loss(
         words = torch.where(is_silent[:, None].to(words.device), data.silence.to(words.device), words)
         seen = (latents, maps, words)
         draws = draw(config, (size, *latents.shape[1:]), len(scheduler.timesteps), seed, step).of(part)
-        return picture_errors(modules, seen, draws, scheduler, config, data.factor, precision).mean()
+        look, errors = picture_errors(modules, seen, draws, scheduler, config, data.factor, precision)
+        is_later = draws.place.to(latents.device) > 0
+        if config.critic_weight == 0 or not is_later.any():
+            return errors.mean()
+        with autocast(modules, precision), torch.no_grad():
+            text = modules["text_encoder"](words[is_later]).last_hidden_state
+        with autocast(modules, precision):
+            told = (maps[is_later], text)
+            disliked, mistaken = adversarial_losses(modules[CRITIC], look.clean[is_later], latents[is_later], *told)
+        return errors.mean() + config.critic_weight * disliked + mistaken
 
     return loss_at
 
@@ -136,7 +146,7 @@ def validation_loss(
         rows = np.arange(count)[part]
         corners = np.zeros(len(rows), dtype=np.int64)
         seen = data.batch(rows, Crops(corners, corners, side), np.zeros(len(rows), dtype=bool), device_of(modules))
-        errors.append(picture_errors(modules, seen, draws.of(part), scheduler, config, data.factor, precision))
+        errors.append(picture_errors(modules, seen, draws.of(part), scheduler, config, data.factor, precision)[1])
     return float(torch.cat(errors).mean())
 
 
@@ -148,8 +158,8 @@ def picture_errors(
     config: DenoiserConfig,
     factor: int,
     precision: torch.dtype,
-) -> Float[Tensor, " batch"]:
-    """Mean square error of the velocity of each picture's `Look` (`look_error`).
+) -> tuple[Look, Float[Tensor, " batch"]]:
+    """Each picture's `Look`, and the mean square error of its velocity (`look_error`).
 
     seen: as `PictureTokens.batch` gives them. scheduler: its time steps are set.
     """
@@ -157,7 +167,7 @@ def picture_errors(
     with autocast(modules, precision):
         look = look_at(modules, clean, condition, words, draws.to(clean.device), scheduler)
     weight = error_weight(condition, config.person_weight, config.head_weight, factor)
-    return look_error(look, clean, weight, near_body(condition, factor))
+    return look, look_error(look, clean, weight, near_body(condition, factor))
 
 
 def set_all_times(scheduler: Any) -> None:

@@ -25,6 +25,7 @@ from posedreamer.strict import differences
 from posedreamer.training import autoencoder_run
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_denoiser as denoising
+from posedreamer.training.critic import LatentCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import TrainNanoConfig
@@ -108,6 +109,9 @@ def train_denoiser(
     if config.start is not None:
         start_from(modules, config.start)
     settings, before = config.denoiser, trained_before(config)
+    if settings.critic_weight > 0:
+        critic = LatentCritic(config.autoencoder.latent_channels, config.text.width)
+        modules[denoising.CRITIC] = prepared(critic, config.device)
     scheduler, precision = build_scheduler(), getattr(torch, config.precision)
     loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision)
 

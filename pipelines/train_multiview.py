@@ -7,6 +7,7 @@
 Stages: autoencoder, denoiser, skeleton. The model ends in `model/`, the net in `skeleton.safetensors`.
 """
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -15,18 +16,22 @@ from typing import Annotated
 import torch
 import typer
 
-from posedreamer.drpose.multiview_run import train_denoiser, train_skeleton_net, train_view_autoencoder
+from posedreamer.drpose.multiview_run import NETS, train_denoiser, train_reading_net, train_view_autoencoder
 from posedreamer.drpose.multiview_training import TrainMultiViewConfig
 from posedreamer.drpose.scan_data import open_scans
 from posedreamer.strict import read_yaml
 
-STAGES = {"autoencoder": train_view_autoencoder, "denoiser": train_denoiser, "skeleton": train_skeleton_net}
+STAGES = {"autoencoder": train_view_autoencoder, "denoiser": train_denoiser}
+STAGES |= {stage: functools.partial(train_reading_net, stage) for stage in NETS}
+OTHER_REWARDS = {"joints", "pairs"}  # of the ablation; `all` leaves them out
 
 
 def main(
     config: Annotated[Path, typer.Option(help="YAML file of the training")],
     out: Annotated[Path, typer.Option(help="folder of the run")],
-    stage: Annotated[str, typer.Option(help="autoencoder, denoiser, skeleton or all")] = "all",
+    stage: Annotated[
+        str, typer.Option(help="autoencoder, denoiser, skeleton, joints, pairs, or all: the first three")
+    ] = "all",
     resume: Annotated[bool, typer.Option(help="go on from the checkpoints in the folder")] = False,
     override: Annotated[list[str], typer.Option("--set", help="a.b=value, over the file")] = [],  # noqa: B006
 ) -> None:
@@ -41,8 +46,8 @@ def main(
     everyday, scans = (open_scans(folder, split="train") for folder in (settings.everyday, settings.scans))
 
     for name, train in STAGES.items():
-        if stage in (name, "all"):
-            train(settings, scans if name == "skeleton" else everyday, out, resume)
+        if stage == name or (stage == "all" and name not in OTHER_REWARDS):
+            train(settings, scans if name in NETS else everyday, out, resume)
 
     print(f"trained {stage}: {out}")
 

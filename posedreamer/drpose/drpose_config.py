@@ -1,7 +1,7 @@
 """The settings of reward fine-tuning: strict, frozen models over configs/drpose_nano.yaml."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,22 @@ class LoraConfig(Strict):
     layers: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
 
 
+class RewardConfig(Strict):
+    """form: skeleton is PoseScore; the others are of reward_forms.py. path: the net's file, or the learner's folder; none: the skeleton net
+    beside the model. perceptual_weight: of PoseScore's second term.
+    """
+
+    form: Literal["skeleton", "joints", "pairs", "learner"] = "skeleton"
+    path: Path | None = None
+    perceptual_weight: NotNegative = 0.1
+
+    @model_validator(mode="after")
+    def _others_need_a_net(self) -> "RewardConfig":
+        if self.form != "skeleton" and self.path is None:
+            raise ValueError(f"reward: {self.form} needs `path`")
+        return self
+
+
 class BenchmarkConfig(Strict):
     """Subjects that a model is measured on, at `steps` of DDIM. everyday, acrobatic: families of poses (scans.py); of each, `subjects` of the
     held-out split, and `validation` of the train split, by which a checkpoint is chosen. reconstructed: of the acrobatic ones.
@@ -68,20 +84,18 @@ class BenchmarkConfig(Strict):
 
 
 class DrPoseConfig(Strict):
-    """model: folder of a multi-view model, or `nano`; skeleton: the skeleton net's file; none: the model's own. runs: of the line, made first;
-    data: shards to learn from, in whose `source` `{runs}` is the folder of these. kl_weight: of the difference to the model as it was.
+    """model: folder of a multi-view model, or `nano`. runs: of the line, made first; data: shards to learn from, in whose `source` `{runs}` is the folder of these. kl_weight: of the difference to the model as it was.
     adapter: none trains all weights. training: fields of transformers.TrainingArguments.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
     model: str = "nano"
-    skeleton: Path | None = None
     body: str = "open"
     runs: dict[str, RunConfig] = Field(default_factory=dict)
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
     rollout: RolloutConfig = RolloutConfig()
+    reward: RewardConfig = RewardConfig()
     kl_weight: NotNegative = 0.01
-    perceptual_weight: NotNegative = 0.1
     adapter: LoraConfig | None = LoraConfig()
     training: dict[str, Any]
     benchmark: BenchmarkConfig = BenchmarkConfig()

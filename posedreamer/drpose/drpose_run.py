@@ -22,6 +22,7 @@ from posedreamer.drpose.drpose_config import DrPoseConfig
 from posedreamer.drpose.multiview import MultiViewModel
 from posedreamer.drpose.posed_photos import pack_photos
 from posedreamer.drpose.reward import PoseScore
+from posedreamer.drpose.reward_forms import JointNet, JointScore, LearnerScore, PairNet, PairScore, Reward, load_net
 from posedreamer.drpose.scan_data import Scans, create_scans, open_scans, write_scans
 from posedreamer.drpose.skeleton_net import load_skeleton_net
 from posedreamer.drpose.trainer import FACTS, STAGE, DrPoseTrainer, PhotoRows, Rollouts, load_trained
@@ -162,10 +163,20 @@ def load_step(config: DrPoseConfig, out: Path, step: int) -> MultiViewModel:
     return model if step == 0 else load_trained(model, out / "training" / f"checkpoint-{step}")
 
 
-def open_score(config: DrPoseConfig) -> PoseScore:
+def open_score(config: DrPoseConfig) -> Reward:
     """The reward as configured."""
-    path = config.skeleton or skeleton_file(config.model)
-    return PoseScore(load_skeleton_net(path), "cpu", config.perceptual_weight)
+    form, path = config.reward.form, config.reward.path
+    if form == "skeleton":
+        net = load_skeleton_net(path or skeleton_file(config.model))
+        return PoseScore(net, "cpu", config.reward.perceptual_weight)
+    assert path is not None
+    model = open_multiview(config.model)
+    if form == "learner":
+        return LearnerScore(model, path, load_body(config.body))
+    channels = model.unet.config["out_channels"]
+    if form == "joints":
+        return JointScore(load_net(JointNet(channels), path))
+    return PairScore(load_net(PairNet(channels), path))
 
 
 def trial_folder(out: Path, step: int, name: str, part: str) -> Path:
@@ -195,7 +206,7 @@ def picture_size(model: MultiViewModel) -> int:
     return int(model.unet.config["sample_size"]) * picture_factor(model)
 
 
-def _trial(config: DrPoseConfig, out: Path, model: MultiViewModel, score: PoseScore, judge: Any, step: int, name: str, part: str) -> Measures:  # fmt: skip
+def _trial(config: DrPoseConfig, out: Path, model: MultiViewModel, score: Reward, judge: Any, step: int, name: str, part: str) -> Measures:  # fmt: skip
     folder, settings = trial_folder(out, step, name, part), config.benchmark
     return measure_trial(model, open_benchmark(out, name, part), score, judge, settings.steps, settings.seed, folder)
 

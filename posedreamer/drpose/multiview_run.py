@@ -1,7 +1,7 @@
 """The stages of the multi-view model's training in order, with what they write: what train_multiview.py runs.
 
 Folder of a run: `autoencoder/`, `multiview/` and `skeleton/` hold checkpoints, `previews/` grids and loss curves, `model/` the exported
-model (averaged weights, float16), `skeleton.safetensors` the net.
+model (averaged weights, float16), `skeleton.safetensors` (and `joints`, `pairs`) the nets.
 """
 
 import copy
@@ -20,6 +20,8 @@ from posedreamer.drpose.checkpoints import open_multiview
 from posedreamer.drpose.multiview import FeatureEmbedder, MultiViewModel, draw_views, encode, save_nano_multiview
 from posedreamer.drpose.multiview_training import (
     DENOISER,
+    JOINTS,
+    PAIRS,
     SKELETON,
     MultiViewData,
     TrainMultiViewConfig,
@@ -29,8 +31,9 @@ from posedreamer.drpose.multiview_training import (
     draw_words,
     kernel_encoder,
     multiview_loss,
-    skeleton_loss,
+    reading_loss,
 )
+from posedreamer.drpose.reward_forms import JointNet, PairNet
 from posedreamer.drpose.scan_data import Scans
 from posedreamer.drpose.skeleton_net import SkeletonNet
 from posedreamer.drpose.views import VIEWS
@@ -42,6 +45,7 @@ from posedreamer.training.nano_autoencoder import patch_kernel
 from posedreamer.training.nano_preview import save_grid, save_loss_curve
 
 DECODED = 512  # scans whose views the decoder sees
+NETS: dict[str, Any] = {SKELETON: SkeletonNet, JOINTS: JointNet, PAIRS: PairNet}
 SHOWN = 4  # subjects of a preview
 
 
@@ -94,24 +98,23 @@ def preview_rows(model: MultiViewModel, scans: Scans, seed: int) -> list[np.ndar
     return rows
 
 
-def train_skeleton_net(config: TrainMultiViewConfig, scans: Scans, out: Path, resume: bool) -> None:
-    """Trains (or resumes) the skeleton net on the latents of the run's autoencoder, or of a checkpoint's."""
+def train_reading_net(stage: str, config: TrainMultiViewConfig, scans: Scans, out: Path, resume: bool) -> None:
+    """Trains (or resumes) a net of NETS on the latents of the run's autoencoder, or of a checkpoint's."""
     if config.skeleton.checkpoint is None:
         encoder, channels = kernel_encoder(patch_kernel(_autoencoder(config, out))), config.autoencoder.latent_channels
     else:
         model = open_multiview(config.skeleton.checkpoint)
         encoder, channels = functools.partial(encode, model), model.unet.config["out_channels"]
-    torch.manual_seed(seed_for(config.seed, SKELETON, "weights"))
-    net = prepared(SkeletonNet(channels), config.device)
-    loss_at = skeleton_loss(scans, encoder, config.skeleton, config.seed, getattr(torch, config.precision))
+    torch.manual_seed(seed_for(config.seed, stage, "weights"))
+    net = prepared(NETS[stage](channels), config.device)
+    loss_at = reading_loss(stage, scans, encoder, config.skeleton, config.seed, getattr(torch, config.precision))
 
     def save(step: int, averages: Mapping[str, nn.Module]) -> None:
         state = {key: value.half().contiguous().cpu() for key, value in averages["net"].state_dict().items()}
-        save_file(state, out / "skeleton.safetensors")
+        save_file(state, out / f"{stage}.safetensors")
 
-    folder = out / SKELETON
-    _, losses = train(SKELETON, {"net": net}, loss_at, config.skeleton.loop, folder, save, resume, config.threads)
-    save_loss_curve(out / "previews" / "skeleton.png", losses)
+    _, losses = train(stage, {"net": net}, loss_at, config.skeleton.loop, out / stage, save, resume, config.threads)
+    save_loss_curve(out / "previews" / f"{stage}.png", losses)
 
 
 def _autoencoder(config: TrainMultiViewConfig, out: Path) -> Any:

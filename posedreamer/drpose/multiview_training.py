@@ -18,6 +18,7 @@ from torch import Tensor
 from posedreamer.drpose.multiview import Conditions, predict, repeat_conditions, silenced, stack_views
 from posedreamer.drpose.multiview_unet import DOMAINS, Layout, MultiViewUNet
 from posedreamer.drpose.reward import map_error, wanted_maps
+from posedreamer.drpose.reward_forms import PER_DIAGONAL
 from posedreamer.drpose.scan_data import Scans
 from posedreamer.drpose.skeleton import FROM_OUTPUT
 from posedreamer.drpose.views import VIEWS
@@ -28,7 +29,8 @@ from posedreamer.training.nano_autoencoder import PatchKernel, to_signed
 from posedreamer.training.nano_config import AutoencoderConfig
 
 Encoder = Callable[[np.ndarray], Tensor]  # uint8 pictures (n, h, w, 3) -> latents
-DENOISER, SKELETON = "multiview", "skeleton"
+DENOISER, SKELETON, JOINTS, PAIRS = "multiview", "skeleton", "joints", "pairs"
+NEAREST_MISS = 0.15  # share of the way to another pose
 EMBEDDING_WIDTH = 1280
 WHITE = 255
 
@@ -202,20 +204,33 @@ def body_weight(
     return weight[:, None, :, None].expand(-1, len(DOMAINS), -1, -1, -1, -1)
 
 
-def skeleton_loss(scans: Scans, encode: Encoder, config: SkeletonConfig, seed: int, precision: torch.dtype) -> LossAt:
-    """PoseScore's first term, of true latents with a random amount of noise on each subject."""
+def reading_loss(
+    stage: str, scans: Scans, encode: Encoder, config: SkeletonConfig, seed: int, precision: torch.dtype
+) -> LossAt:
+    """What a net that reads poses off true latents learns by, with a random amount of noise on each subject. stage: which net."""
     size = config.loop.batch_size
 
     def loss_at(step: int, part: slice, modules: Modules) -> Tensor:
         device = device_of(modules)
-        rows = batch_at(seed, SKELETON, step, size, len(scans.joints))[part]
-        clean = view_latents(scans, rows, encode)
-        noise = torch.randn((size, *clean.shape[1:]), generator=torch_generator(seed, SKELETON, step, "noise"))[part]
-        amount = config.noise * torch.rand(size, generator=torch_generator(seed, SKELETON, step, "amount"))[part]
+        rows = batch_at(seed, stage, step, size, len(scans.joints))
+        clean = view_latents(scans, rows[part], encode)
+        noise = torch.randn((size, *clean.shape[1:]), generator=torch_generator(seed, stage, step, "noise"))[part]
+        amount = config.noise * torch.rand(size, generator=torch_generator(seed, stage, step, "amount"))[part]
         noisy = clean + amount.to(clean)[:, None, None, None, None, None] * noise.to(clean)
-        with autocast(modules, precision):
-            logits = modules["net"](stack_views(noisy).to(device)).float()
+        latents = stack_views(noisy).to(device)
         joints = torch.from_numpy(scans.joints[rows][:, FROM_OUTPUT]).to(device)
-        return map_error(logits, wanted_maps(joints, logits.shape[-1])).mean()
+        with autocast(modules, precision):
+            if stage == SKELETON:
+                logits = modules["net"](latents).float()
+                return map_error(logits, wanted_maps(joints[part], logits.shape[-1])).mean()
+            if stage == JOINTS:
+                return PER_DIAGONAL * (modules["net"](latents) - joints[part]).norm(dim=-1).mean()
+            # Other poses, and those between: near misses are what a reward must tell.
+            share = NEAREST_MISS + (1 - NEAREST_MISS) * torch.rand(
+                size, generator=torch_generator(seed, stage, step, "miss")
+            )
+            missed = torch.lerp(joints, joints.roll(1, dims=0), share.to(device)[:, None, None])[part]
+            right, wrong = (modules["net"](latents, pose).float() for pose in (joints[part], missed))
+            return (F.softplus(-right) + F.softplus(wrong)).mean()
 
     return loss_at

@@ -38,18 +38,18 @@ class Block(nn.Module):
 
 
 class SkeletonNet(nn.Module):
-    """Logits of the maps of `skeleton.CHANNELS`, FINE times as fine as the latents."""
+    """Logits of the maps of `skeleton.CHANNELS`, FINE times as fine as the latents; or of `outputs` other maps."""
 
-    def __init__(self, latent_channels: int) -> None:
+    def __init__(self, latent_channels: int, outputs: int = len(CHANNELS)) -> None:
         super().__init__()
         self.view = nn.Embedding(len(VIEWS), WIDTHS[0])
         self.enter = Block(2 * latent_channels, WIDTHS[0])
         self.down = nn.ModuleList(Block(a, b, 2) for a, b in itertools.pairwise(WIDTHS))
         self.up = nn.ModuleList(Block(a + b, a) for a, b in itertools.pairwise(WIDTHS))
         self.fine = nn.Conv2d(WIDTHS[0], FINE**2 * FINE_WIDTH, 3, 1, 1)
-        self.leave = nn.Sequential(Block(FINE_WIDTH, FINE_WIDTH), nn.SiLU(), nn.Conv2d(FINE_WIDTH, len(CHANNELS), 1))
+        self.leave = nn.Sequential(Block(FINE_WIDTH, FINE_WIDTH), nn.SiLU(), nn.Conv2d(FINE_WIDTH, outputs, 1))
 
-    def forward(self, latents: Float[Tensor, "images c h w"]) -> Float[Tensor, "subjects views 23 h4 w4"]:
+    def forward(self, latents: Float[Tensor, "images c h w"]) -> Float[Tensor, "subjects views outputs h4 w4"]:
         """latents: of a multi-view batch (`stack_views`), clean."""
         views = len(VIEWS)
         sides = unstack_views(latents, views)  # (subject, domain, view, c, h, w)

@@ -23,7 +23,7 @@ from posedreamer.drpose.drpose_config import LoraConfig, RolloutConfig
 from posedreamer.drpose.multiview import MultiViewModel, condition_on, draw_timetable, velocity_denoiser, without_face
 from posedreamer.drpose.multiview_unet import DOMAINS
 from posedreamer.drpose.posed_photos import PosedPhotos
-from posedreamer.drpose.reward import PoseScore
+from posedreamer.drpose.reward_forms import Reward
 from posedreamer.drpose.rollout import divergence, draw_plan, roll_out
 from posedreamer.seeds import generator_for, seed_for
 
@@ -38,7 +38,7 @@ class Rollouts(nn.Module):
     def __init__(
         self,
         model: MultiViewModel,
-        score: PoseScore,
+        score: Reward,
         rollout: RolloutConfig,
         kl_weight: float,
         adapter: LoraConfig | None,

@@ -15,7 +15,7 @@ from jaxtyping import Float32, UInt8
 from posedreamer.drpose.benchmark import measure_looks, measure_poses, silhouette_area
 from posedreamer.drpose.multiview import MultiViewModel, decode, draw_latents, without_face
 from posedreamer.drpose.multiview_unet import DOMAINS
-from posedreamer.drpose.reward import PoseScore
+from posedreamer.drpose.reward_forms import Reward
 from posedreamer.drpose.scan_data import Scans
 from posedreamer.drpose.skeleton import FROM_OUTPUT
 from posedreamer.estimators.features import FeatureExtractor
@@ -62,7 +62,7 @@ def decode_trial(
 
 
 def measure_trial(
-    model: MultiViewModel, scans: Scans, score: PoseScore, judge: KeypointDetector, steps: int, seed: int, folder: Path
+    model: MultiViewModel, scans: Scans, score: Reward, judge: KeypointDetector, steps: int, seed: int, folder: Path
 ) -> Measures:
     """Everything about a model's views of the subjects, a number a subject; oks is the mean over views."""
     path = folder / "measures.json"

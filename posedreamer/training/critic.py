@@ -67,7 +67,7 @@ class LatentCritic(nn.Module):
         text: Float[Tensor, "batch words width"],
     ) -> Float[Tensor, "batch 1 h2 w2"]:
         """condition: the body's map; text: the prompt's tokens, encoded."""
-        maps = F.adaptive_avg_pool2d(condition, latents.shape[-2:])
+        maps = F.adaptive_avg_pool2d(condition, (latents.shape[-2], latents.shape[-1]))
         seen = self.layers(torch.cat([latents, maps], dim=1))
         said = self.said(text.mean(dim=1))[:, :, None, None]
         return self.score(seen) + (seen * said).sum(dim=1, keepdim=True) / seen.shape[1] ** 0.5

@@ -1,6 +1,5 @@
 """Reward fine-tuning: gradients by finite differences, what it starts from, that it learns, resumes, keeps memory flat, and is read again."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ from transformers import TrainingArguments
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.bodies.posing import pose_body
-from posedreamer.drpose import drpose_run, multiview
-from posedreamer.drpose.drpose_config import DrPoseConfig, LoraConfig, RolloutConfig
-from posedreamer.drpose.multiview import draw_views, save_nano_multiview
+from posedreamer.drpose import multiview
+from posedreamer.drpose.drpose_config import LoraConfig, RolloutConfig
+from posedreamer.drpose.multiview import draw_views
 from posedreamer.drpose.posed_photos import PosedPhotos, pack_photos
 from posedreamer.drpose.reward import PoseScore
 from posedreamer.drpose.skeleton import FROM_OUTPUT
@@ -176,42 +175,3 @@ def test_kept_activations_do_not_grow_with_the_number_of_steps(photos):
         return count
 
     assert kept(10) == pytest.approx(kept(40), rel=0.02)
-
-
-def test_a_run_from_shards_writes_weights_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(multiview, "FeatureEmbedder", lambda: embed)
-    save_nano_multiview(tiny_multiview(), tmp_path / "model")
-    from safetensors.torch import save_file
-
-    save_file(skeleton_net().state_dict(), tmp_path / "skeleton.safetensors")
-    settings = {
-        "model": tmp_path / "model",
-        "skeleton": tmp_path / "skeleton.safetensors",
-        "data": [{"source": str(SAMPLE), "samples": 4}],
-        "rollout": SHORT.model_dump(),
-        "perceptual_weight": 0.0,
-        "training": {
-            "max_steps": 2,
-            "per_device_train_batch_size": 2,
-            "use_cpu": True,
-            "disable_tqdm": True,
-            "logging_steps": 1,
-        },
-    }
-    config = DrPoseConfig.model_validate(settings)
-    weights = drpose_run.train_drpose(config, tmp_path / "run")
-    facts = json.loads((weights / "drpose.json").read_text())
-    assert facts["photographs"] == 4 and facts["model"].startswith("multiview:")
-    assert len(json.loads((tmp_path / "run" / "history.json").read_text())) >= 2
-    made = (weights / "weights.safetensors").stat().st_mtime_ns
-    assert drpose_run.train_drpose(config, tmp_path / "run") == weights
-    assert (weights / "weights.safetensors").stat().st_mtime_ns == made
-    with pytest.raises(ValueError, match="was begun with"):
-        drpose_run.train_drpose(config.model_copy(update={"kl_weight": 0.5}), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"training: .*speed"):
-        other = DrPoseConfig.model_validate(settings | {"training": {"speed": 1}})
-        drpose_run.train_drpose(other, tmp_path / "other")
-    with pytest.raises(ValueError, match="seed follow from the run"):
-        DrPoseConfig.model_validate(settings | {"training": {"seed": 1}})
-    with pytest.raises(ValueError, match="do not fit"):
-        RolloutConfig(steps=5, trained=2, early_stop=4)

@@ -21,6 +21,7 @@ from posedreamer.drpose.multiview_training import (
     multiview_loss,
     view_latents,
 )
+from posedreamer.drpose.reward_forms import load_net
 from posedreamer.drpose.scan_data import Scans, render_scans
 from posedreamer.drpose.scans import make_scan_maker
 from posedreamer.drpose.skeleton_net import load_skeleton_net
@@ -136,7 +137,9 @@ def test_all_stages_write_a_model_that_draws(tmp_path, scans):
         multiview_run.train_denoiser(config, scans, tmp_path, False)
     multiview_run.train_view_autoencoder(config, scans, tmp_path, False)
     multiview_run.train_denoiser(config, scans, tmp_path, False)
-    multiview_run.train_skeleton_net(config, scans, tmp_path, False)
+    for stage, net in multiview_run.NETS.items():
+        multiview_run.train_reading_net(stage, config, scans, tmp_path, False)
+        load_net(net(config.autoencoder.latent_channels), tmp_path / f"{stage}.safetensors")
     model = load_nano_multiview(tmp_path / "model")
     drawn = draw_views(model, list(scans.photos[:1]), torch.randn(12, 6, 4, 4), steps=2)
     assert drawn.shape == (1, 2, 6, SIZE, SIZE, 3)

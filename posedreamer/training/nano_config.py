@@ -70,7 +70,8 @@ class DenoiserConfig(Strict):
     body in `body_share`, and anywhere in the others; the last `whole_steps` see whole pictures. person_weight: extra weight of
     latent cells on the body; head_weight: more of those on the head. silent_share: share of the pictures whose prompt is left out,
     without which guidance has nothing to lead away from. critic_weight: of what a critic that learns along finds in the predictions
-    after the first step (critic.py); 0: there is none.
+    after the first step (critic.py); 0: there is none. guided_inside, guided_outside: guidance that is trained into the predictions, well
+    inside the body and, in the first step, away from it (nano_guidance.py); 1: none.
     """
 
     pictures: Positive | None = None
@@ -91,6 +92,8 @@ class DenoiserConfig(Strict):
     head_weight: Annotated[float, Field(ge=0.0)] = 8.0
     silent_share: Share = 0.0
     critic_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    guided_inside: Annotated[float, Field(ge=1.0)] = 1.0
+    guided_outside: Annotated[float, Field(ge=1.0)] = 1.0
     loop: LoopConfig
 
     @model_validator(mode="after")

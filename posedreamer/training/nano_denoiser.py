@@ -33,6 +33,7 @@ from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, devic
 from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_weight, to_condition, to_signed
 from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
+from posedreamer.training.nano_guidance import Teacher, guided_share
 
 STAGE, CRITIC = "denoiser", "critic"
 VALIDATION_BATCH = 32
@@ -99,7 +100,12 @@ class Draws(NamedTuple):
 
 
 def denoiser_loss(
-    data: PictureTokens, scheduler: Any, config: DenoiserConfig, seed: int, precision: torch.dtype
+    data: PictureTokens,
+    scheduler: Any,
+    config: DenoiserConfig,
+    seed: int,
+    precision: torch.dtype,
+    teacher: Teacher | None = None,
 ) -> LossAt:
     """The mean of `picture_errors` over a step's batch, and what the critic finds. scheduler: the LCMScheduler that is drawn with."""
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
@@ -118,7 +124,7 @@ def denoiser_loss(
         words = torch.where(is_silent[:, None].to(words.device), data.silence.to(words.device), words)
         seen = (latents, maps, words)
         draws = draw(config, (size, *latents.shape[1:]), len(scheduler.timesteps), seed, step).of(part)
-        look, errors = picture_errors(modules, seen, draws, scheduler, config, data.factor, precision)
+        look, errors = picture_errors(modules, seen, draws, scheduler, config, data.factor, precision, teacher)
         is_later = draws.place.to(latents.device) > 0
         if config.critic_weight == 0 or not is_later.any():
             return errors.mean()
@@ -158,14 +164,20 @@ def picture_errors(
     config: DenoiserConfig,
     factor: int,
     precision: torch.dtype,
+    teacher: Teacher | None = None,
 ) -> tuple[Look, Float[Tensor, " batch"]]:
     """Each picture's `Look`, and the mean square error of its velocity (`look_error`).
 
-    seen: as `PictureTokens.batch` gives them. scheduler: its time steps are set.
+    seen: as `PictureTokens.batch` gives them. scheduler: its time steps are set. teacher: of guided targets; none: true ones.
     """
     clean, condition, words = seen
     with autocast(modules, precision):
         look = look_at(modules, clean, condition, words, draws.to(clean.device), scheduler)
+        if teacher is not None:
+            time = scheduler.timesteps.to(clean.device)[draws.place.to(clean.device)]
+            change = what_words_change(teacher, look.noisy, time, words, condition)
+            share = guided_share(condition, factor, draws.place.to(clean.device) == 0, config)
+            clean = clean - look.loudness * share * change
     weight = error_weight(condition, config.person_weight, config.head_weight, factor)
     return look, look_error(look, clean, weight, near_body(condition, factor))
 
@@ -213,6 +225,20 @@ def look_at(
     noisy = torch.where(is_first, draws.noise[0], signal * base + loudness * draws.noise[1])
     velocity = predict(modules, noisy, time, words, condition)
     return Look(noisy, signal * noisy - loudness * velocity.float(), loudness, own[:, None, None, None])
+
+
+@torch.no_grad()
+def what_words_change(
+    teacher: Teacher,
+    noisy: Float[Tensor, "batch c h2 w2"],
+    times: Int64[Tensor, " batch"],
+    words: Int64[Tensor, "batch length"],
+    condition: Float[Tensor, "batch 3 h w"],
+) -> Float[Tensor, "batch c h2 w2"]:
+    """The teacher's velocity with the words less that without."""
+    silent = teacher.silence.to(words.device).expand_as(words)
+    told, plain = (predict(teacher.modules, noisy, times, said, condition).float() for said in (words, silent))
+    return told - plain
 
 
 def predict(

@@ -29,6 +29,7 @@ from posedreamer.training.critic import LatentCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import TrainNanoConfig
+from posedreamer.training.nano_guidance import Teacher, is_guided
 from posedreamer.training.nano_model import (
     build_denoiser,
     build_pipeline,
@@ -109,11 +110,12 @@ def train_denoiser(
     if config.start is not None:
         start_from(modules, config.start)
     settings, before = config.denoiser, trained_before(config)
+    teacher = Teacher(modules, data.silence) if is_guided(settings) else None
     if settings.critic_weight > 0:
         critic = LatentCritic(config.autoencoder.latent_channels, config.text.width)
         modules[denoising.CRITIC] = prepared(critic, config.device)
     scheduler, precision = build_scheduler(), getattr(torch, config.precision)
-    loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision)
+    loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision, teacher)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         if validated is not None:

@@ -1,5 +1,7 @@
 """The other rewards: what each is 0 at, what lowers it, and that a gradient comes back to the latents."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_a_pair_is_told_by_its_pose_and_each_subject_by_its_own(joints, latents)
 class StandingLearner(torch.nn.Module):
     """A learner that always sees the resting body, from the front."""
 
-    settings = {"size": 32}
+    settings: ClassVar = {"size": 32}
 
     def forward(self, crops):
         rotmats = torch.eye(3).expand(len(crops), 22, 3, 3).clone()

@@ -59,7 +59,7 @@ def test_the_denoisers_critic_learns_what_was_said() -> None:
     torch.manual_seed(0)
     critic = LatentCritic(4, 8)
     optimizer = torch.optim.Adam(critic.parameters(), 1e-3)
-    for step in range(120):
+    for step in range(60):
         word = 1.0 if step % 2 else -1.0
         right, wrong = (sign * word + 0.3 * torch.randn(8, 4, 16, 16) for sign in (1, -1))
         optimizer.zero_grad()

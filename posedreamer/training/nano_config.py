@@ -96,6 +96,11 @@ class DenoiserConfig(Strict):
     guided_outside: Annotated[float, Field(ge=1.0)] = 1.0
     loop: LoopConfig
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether training needs a teacher."""
+        return self.guided_inside > 1.0 or self.guided_outside > 1.0
+
     @model_validator(mode="after")
     def _shares_are_of_one_batch(self) -> "DenoiserConfig":
         if self.head_share + self.body_share > 1.0:
@@ -132,6 +137,12 @@ class TrainNanoConfig(Strict):
     def _threads_are_of_the_cpu(self) -> "TrainNanoConfig":
         if self.device != "cpu" and self.threads != 1:
             raise ValueError(f"threads share a batch on the CPU only: got {self.threads} threads on {self.device}")
+        return self
+
+    @model_validator(mode="after")
+    def _guided_targets_have_a_teacher(self) -> "TrainNanoConfig":
+        if self.denoiser.is_guided and self.start is None:
+            raise ValueError("guided_inside and guided_outside need `start`, the model whose guidance is trained in")
         return self
 
 

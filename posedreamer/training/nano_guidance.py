@@ -40,8 +40,3 @@ def guided_share(
     inside = -F.max_pool2d(F.max_pool2d(-body, factor), 3, stride=1, padding=1) > 0  # the cell and those round it
     away = ~touched & is_first[:, None, None, None]
     return (config.guided_inside - 1.0) * inside + (config.guided_outside - 1.0) * away
-
-
-def is_guided(config: DenoiserConfig) -> bool:
-    """Whether training needs a teacher."""
-    return config.guided_inside > 1.0 or config.guided_outside > 1.0

@@ -29,7 +29,7 @@ from posedreamer.training.critic import LatentCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
 from posedreamer.training.nano_config import TrainNanoConfig
-from posedreamer.training.nano_guidance import Teacher, is_guided
+from posedreamer.training.nano_guidance import Teacher
 from posedreamer.training.nano_model import (
     build_denoiser,
     build_pipeline,
@@ -110,7 +110,7 @@ def train_denoiser(
     if config.start is not None:
         start_from(modules, config.start)
     settings, before = config.denoiser, trained_before(config)
-    teacher = Teacher(modules, data.silence) if is_guided(settings) else None
+    teacher = Teacher(modules, data.silence) if settings.is_guided else None
     if settings.critic_weight > 0:
         critic = LatentCritic(config.autoencoder.latent_channels, config.text.width)
         modules[denoising.CRITIC] = prepared(critic, config.device)

@@ -9,9 +9,10 @@ from posedreamer import torchvision_shim
 
 torchvision_shim.install()
 from posedreamer.training import nano_denoiser  # noqa: E402
+from posedreamer.training.critic import LatentCritic  # noqa: E402
 from posedreamer.training.loop import batch_at  # noqa: E402
 from posedreamer.training.nano_autoencoder import PatchKernel, error_weight, to_condition, to_signed  # noqa: E402
-from posedreamer.training.nano_config import DenoiserConfig  # noqa: E402
+from posedreamer.training.nano_config import DenoiserConfig, TrainNanoConfig  # noqa: E402
 from posedreamer.training.nano_crops import Crops  # noqa: E402
 from posedreamer.training.nano_denoiser import (  # noqa: E402
     STAGE,
@@ -23,10 +24,12 @@ from posedreamer.training.nano_denoiser import (  # noqa: E402
     look_at,
     look_error,
     near_body,
+    picture_errors,
     predict,
     set_all_times,
     validation_loss,
 )
+from posedreamer.training.nano_guidance import Teacher, guided_share  # noqa: E402
 from posedreamer.training.nano_model import build_denoiser, build_scheduler, build_text_encoder  # noqa: E402
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of  # noqa: E402
 
@@ -239,3 +242,76 @@ def test_left_out_prompts_are_empty_ones_and_without_any_nothing_changes(tmp_pat
     assert losses[0.5][0] == losses[0.5][1] and losses[0.5][0] not in expected
     begin, *end = data.silence.tolist()
     assert set(end) == {begin + 1}
+
+
+def test_guidance_moves_the_inside_always_and_the_scene_in_the_first_step(tmp_path):
+    """A body of 24 x 24 pixels on cells of 4: its outer cells, and those round them, stay with the true picture."""
+    _, settings, _, _ = parts(tmp_path, guided_inside=1.5, guided_outside=3.0)
+    condition = torch.zeros(2, 3, 48, 48)
+    condition[:, 2, 12:36, 12:36] = 0.5
+    share = guided_share(condition, FACTOR, torch.tensor([True, False]), settings)[:, 0]
+    inside, near = torch.zeros(12, 12, dtype=torch.bool), torch.zeros(12, 12, dtype=torch.bool)
+    inside[4:8, 4:8] = True
+    near[2:10, 2:10] = True
+    assert (share[:, inside] == 0.5).all() and (share[:, near & ~inside] == 0.0).all()
+    assert (share[0, ~near] == 2.0).all() and (share[1, ~near] == 0.0).all()
+
+
+def test_who_predicts_what_guidance_draws_makes_no_error(tmp_path, monkeypatch):
+    """True latents are what the teacher expects; the pupil predicts the teacher's velocity, moved by guidance where it counts."""
+    modules, settings, data, latents = parts(tmp_path, guided_inside=1.5, guided_outside=3.0)
+    teacher, scheduler, size = Teacher(modules, data.silence), build_scheduler(), 4
+    set_all_times(scheduler)
+    condition, words = to_condition(data.conditions[:size]), data.tokens[:size]
+    places = torch.tensor([0, 0, 10, 30])
+    draws = Draws(places, torch.zeros(size, dtype=torch.bool), noise_of(2, size))
+    told, plain = torch.randn(2, *latents[:size].shape, generator=torch.Generator().manual_seed(7))
+    share = guided_share(condition, FACTOR, places == 0, settings)
+    assert share.unique().numel() > 1
+
+    def stub(given, noisy, times, said, maps):
+        if given is not teacher.modules:
+            return told + share * (told - plain)
+        return plain if torch.equal(said, data.silence.expand_as(said)) else told
+
+    # From pure noise the true latents are not seen; from later steps what is seen depends on them, so solve for them.
+    alphas = scheduler.alphas_cumprod[scheduler.timesteps[places]][:, None, None, None]
+    signal, loudness = alphas.sqrt(), (1 - alphas).sqrt()
+    clean = torch.where(
+        places[:, None, None, None] == 0,
+        signal * draws.noise[0] - loudness * told,
+        (signal * draws.noise[1] - told) / loudness,
+    )
+    monkeypatch.setattr(nano_denoiser, "predict", stub)
+    found = [
+        picture_errors(modules, (clean, condition, words), draws, scheduler, settings, FACTOR, torch.float32, one)[1]
+        for one in (teacher, None)
+    ]
+    torch.testing.assert_close(found[0], torch.zeros(size), atol=1e-6, rtol=0)
+    assert (found[1] > 1e-3).all()
+
+
+def test_guided_targets_need_a_start(tmp_path):
+    config = tiny_config(tmp_path).model_dump()
+    config["denoiser"]["guided_inside"] = 1.5
+    with pytest.raises(ValueError, match="need `start`"):
+        TrainNanoConfig.model_validate(config)
+
+
+def test_the_critic_adds_its_two_losses_for_later_steps_only(tmp_path):
+    modules, settings, data, _ = parts(tmp_path, critic_weight=0.5, first_share=0.1)
+    modules["critic"] = LatentCritic(8, 16)
+    part = slice(0, settings.loop.batch_size)
+    plain, judged = (
+        denoiser_loss(data, build_scheduler(), one, SEED, torch.float32)
+        for one in (settings.model_copy(update={"critic_weight": 0.0}), settings)
+    )
+    with torch.no_grad():
+        assert float(judged(0, part, modules)) > float(plain(0, part, modules))
+    first = settings.model_copy(update={"first_share": 1.0})
+    with torch.no_grad():
+        alone = denoiser_loss(data, build_scheduler(), first, SEED, torch.float32)(0, part, modules)
+    assert float(alone) == float(denoiser_loss(data, build_scheduler(), first.model_copy(update={"critic_weight": 0.0}), SEED, torch.float32)(0, part, modules))  # fmt: skip
+    judged(0, part, modules).backward()
+    assert all(weight.grad is not None for weight in modules["critic"].parameters())
+    assert modules["unet"].conv_in.weight.grad is not None

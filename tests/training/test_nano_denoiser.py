@@ -310,8 +310,11 @@ def test_the_critic_adds_its_two_losses_for_later_steps_only(tmp_path):
         assert float(judged(0, part, modules)) > float(plain(0, part, modules))
     first = settings.model_copy(update={"first_share": 1.0})
     with torch.no_grad():
-        alone = denoiser_loss(data, build_scheduler(), first, SEED, torch.float32)(0, part, modules)
-    assert float(alone) == float(denoiser_loss(data, build_scheduler(), first.model_copy(update={"critic_weight": 0.0}), SEED, torch.float32)(0, part, modules))  # fmt: skip
+        alone, bare = (
+            denoiser_loss(data, build_scheduler(), one, SEED, torch.float32)(0, part, modules)
+            for one in (first, first.model_copy(update={"critic_weight": 0.0}))
+        )
+    assert float(alone) == float(bare)
     judged(0, part, modules).backward()
     assert all(weight.grad is not None for weight in modules["critic"].parameters())
     assert modules["unet"].conv_in.weight.grad is not None

@@ -90,6 +90,26 @@ def to_markdown(summary: Mapping[str, Any], surfaces: Mapping[str, Any], step: i
     return "\n".join(lines) + "\n"
 
 
+def ablation_markdown(found: Mapping[str, Any]) -> str:
+    """One row a setting: what its chosen checkpoint brought on the benchmark, and how reward and judge went along."""
+    lines = [
+        "| setting | step | PA-MPJPE acrobatic, x | everyday, x | reward, first to last | judge at the end, x | PSNR | features | minutes |",
+        "| --- " * 9 + "|",
+    ]
+    for name, one in found.items():
+        told = {kind: part["measures"] for kind, part in one["benchmark"].items()}
+        first, last = one["curve"][0], one["curve"][-1]
+        worse = last["pa_mpjpe_mm"]["acrobatic"] / first["pa_mpjpe_mm"]["acrobatic"]
+        lines += [
+            f"| {name} | {one['chosen']} of {one['last']} | {Estimate(**told['acrobatic']['pa_mpjpe_mm']['change'])} "
+            f"| {Estimate(**told['everyday']['pa_mpjpe_mm']['change'])} "
+            f"| {first['reward']['acrobatic']:.3f} to {last['reward']['acrobatic']:.3f} | {worse:.3f} "
+            f"| {told['acrobatic']['psnr']['change']['value']:+.2f} | {told['acrobatic']['feature_distance']['change']['value']:+.3f} "
+            f"| {one['seconds'] / 60:.0f} |"
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def draw_curve(curve: Sequence[Point], chosen: int, path: Path) -> None:
     """Reward and the judge's error along training, on the validation subjects; a line at the chosen step."""
     from matplotlib.figure import Figure

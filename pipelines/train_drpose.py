@@ -29,6 +29,7 @@ from posedreamer.drpose.drpose_run import (
     keep_step,
     measure_benchmark,
     measure_checkpoints,
+    measure_diversity,
     record_config,
     render_benchmark,
     train_drpose,
@@ -66,7 +67,7 @@ def main(
 
     # report
     summary, figures = summarise(measured, step), out / "figures"
-    table = to_markdown(summary, surfaces, step)
+    table = to_markdown(summary, surfaces, measure_diversity(settings, out), step)
     draw_curve(curve, step, figures / "curve.png")
     save_picture(figures / "worst.png", worst_sheet(settings, out, step, measured["acrobatic"][str(step)], "acrobatic"))
     (out / "report.json").write_text(json.dumps(summary, indent=1) + "\n")

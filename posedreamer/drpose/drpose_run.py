@@ -18,12 +18,13 @@ from transformers import TrainingArguments
 
 from posedreamer.bodies.catalog import load_body
 from posedreamer.drpose.checkpoints import open_multiview, skeleton_file
+from posedreamer.drpose.diversity import draw_poses, joint_deviation
 from posedreamer.drpose.drpose_config import DrPoseConfig
 from posedreamer.drpose.multiview import MultiViewModel
 from posedreamer.drpose.posed_photos import pack_photos
 from posedreamer.drpose.reward import PoseScore
 from posedreamer.drpose.reward_forms import JointNet, JointScore, LearnerScore, PairNet, PairScore, Reward, load_net
-from posedreamer.drpose.scan_data import Scans, create_scans, open_scans, write_scans
+from posedreamer.drpose.scan_data import Scans, create_scans, embedded_maker, open_scans, write_scans
 from posedreamer.drpose.skeleton_net import load_skeleton_net
 from posedreamer.drpose.trainer import FACTS, STAGE, DrPoseTrainer, PhotoRows, Rollouts, load_trained
 from posedreamer.drpose.trial import Measures, measure_trial, measure_truth
@@ -33,6 +34,7 @@ from posedreamer.stages.sampling.splits import Split
 from posedreamer.storage.files import write_file
 from posedreamer.strict import differences
 from posedreamer.training.checkpoint import last_trainer_checkpoint
+from posedreamer.training.hmr_config import DataConfig
 from posedreamer.training.packed import finish_packed
 
 logger = logging.getLogger(__name__)
@@ -66,10 +68,7 @@ def train_drpose(config: DrPoseConfig, out: Path) -> None:
     if (out / FINISHED).is_file():
         return
     model, score = open_multiview(config.model), open_score(config)
-    parts = [
-        part.model_copy(update={"source": part.source.replace("{runs}", str(out / "runs"))}) for part in config.data
-    ]
-    photos = pack_photos(parts, out / "photos", load_body(config.body))
+    photos = pack_photos(sources(config, out), out / "photos", load_body(config.body))
     # peft draws the adapter's first weights from the global generator
     torch.manual_seed(_small_seed(config, "weights"))
     rollouts = Rollouts(model, score, config.rollout, config.kl_weight, config.adapter)
@@ -117,6 +116,21 @@ def measure_checkpoints(config: DrPoseConfig, out: Path) -> list[Point]:
         logger.info("step %d: reward %s, PA-MPJPE %s", step, *means)
     write_file(out / "curve.json", (json.dumps([point._asdict() for point in found], indent=1) + "\n").encode())
     return found
+
+
+def measure_diversity(config: DrPoseConfig, out: Path) -> dict[str, float]:
+    """Deviation of joints, metres: of the photographs' poses, and of the poses that the model was trained on."""
+    body = load_body(config.body)
+    photos = pack_photos(sources(config, out), out / "photos", body)
+    base = draw_poses(embedded_maker("train", config.benchmark.everyday))
+    found = {"shards": joint_deviation(body, photos.people.labels["body_pose"]), "base": joint_deviation(body, base)}
+    return {**found, "ratio": found["shards"] / found["base"]}
+
+
+def sources(config: DrPoseConfig, out: Path) -> list[DataConfig]:
+    """Where the shards are."""
+    runs = str(out / "runs")
+    return [part.model_copy(update={"source": part.source.replace("{runs}", runs)}) for part in config.data]
 
 
 def choose_step(curve: list[Point]) -> int:

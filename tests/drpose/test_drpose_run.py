@@ -28,6 +28,7 @@ from posedreamer.drpose.drpose_run import (
     keep_step,
     measure_benchmark,
     measure_checkpoints,
+    measure_diversity,
     open_benchmark,
     record_config,
     render_benchmark,
@@ -121,7 +122,7 @@ def test_the_report_shows_everything(finished):
     assert len(surfaces["true"]) == 1
     assert (surface is None) != (out / "acrobat.glb").is_file()
     summary = summarise(measured, 2)
-    table = to_markdown(summary, surfaces, 2)
+    table = to_markdown(summary, surfaces, measure_diversity(config, out), 2)
     assert "### acrobatic, 2 subjects, step 2" in table and "PA-MPJPE" in table and "| true |" in table
     for name in MEASURES:
         row = summary["everyday"]["measures"][name]

@@ -34,8 +34,8 @@ class PoseMeasures(NamedTuple):
 
 
 class LookMeasures(NamedTuple):
-    """Means over views, against the true ones. psnr, ssim: of colours; normal_degrees, color_cast: where both show the body; color_cast:
-    of the mean colour, drawn less true, RGB in 0 to 255.
+    """Means over views, against the true ones. psnr, ssim: of colours; normal_degrees, color_cast: where both show the body, nan where no view
+    does; color_cast: of the mean colour, drawn less true, RGB in 0 to 255.
     """
 
     psnr: Float[np.ndarray, " subjects"]
@@ -91,15 +91,19 @@ def measure_looks(
         [_looks(*one) for one in zip(shown[0], shown[1], shape, color, strict=True)]
         for shown, shape, color in zip(drawn, normals, colors, strict=True)
     ]
-    psnr, ssim, degrees, cast = (
-        np.nanmean(np.array([[one[k] for one in row] for row in rows]), axis=1) for k in range(4)
-    )
-    return LookMeasures(psnr, ssim, degrees, cast)
+    return LookMeasures(*(_mean_of_views(np.array([[one[k] for one in row] for row in rows])) for k in range(4)))
 
 
 def silhouette_area(normals: UInt8[np.ndarray, "subjects views h w 3"]) -> Float[np.ndarray, "subjects views"]:
     """Square pixels of each view that show the dressed body."""
     return (normals < WHITE).any(axis=-1).sum(axis=(2, 3)).astype(np.float64)
+
+
+def _mean_of_views(values: Float[np.ndarray, "subjects views ..."]) -> Float[np.ndarray, "subjects ..."]:
+    """Of those views that have a value; nan where none has."""
+    told = np.isfinite(values)
+    total, count = np.where(told, values, 0.0).sum(axis=1), told.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _looks(

@@ -44,12 +44,13 @@ def compare_measures(before: Measures, after: Measures, rng: np.random.Generator
     found = {}
     for name in MEASURES:
         rows = np.stack([after[name], before[name]], axis=1)
-        statistic = ratio_of_means if name in RATIOS else _difference
-        found[name] = {
-            "before": float(np.nanmean(rows[:, 1])),
-            "after": float(np.nanmean(rows[:, 0])),
-            "change": bootstrap(rows, statistic, rng)._asdict(),
-        }
+        statistic, told = ratio_of_means if name in RATIOS else _difference, np.isfinite(rows).all(axis=1)
+        if told.sum() < 2:  # models that draw no body have no normals to compare
+            found[name] = {"before": np.nan, "after": np.nan, "change": Estimate(np.nan, np.nan, np.nan)._asdict()}
+            continue
+        after_mean, before_mean = rows[told].mean(axis=0)
+        change = bootstrap(rows[told], statistic, rng)._asdict()
+        found[name] = {"before": float(before_mean), "after": float(after_mean), "change": change}
     return found
 
 

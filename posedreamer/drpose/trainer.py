@@ -78,7 +78,7 @@ class Rollouts(nn.Module):
             return velocity_denoiser(unet, self.model.scheduler, self.timetable, conditions, 1.0, views)
 
         drawn = roll_out(denoiser(self.unet), noise, self.timetable.signal, plan)
-        reward = self.score(without_face(drawn.clean, self.model.layout).float(), joints)
+        reward = self.score(without_face(drawn.clean, self.model.layout).to(joints), joints)
         kept = torch.zeros((), device=noise.device)
         if self.kl_weight > 0:
             with self.as_it_was() as unet:

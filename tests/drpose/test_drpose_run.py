@@ -126,10 +126,9 @@ def test_the_report_shows_everything(finished):
     assert "### acrobatic, 2 subjects, step 2" in table and "PA-MPJPE" in table and "| true |" in table
     for name in MEASURES:
         row = summary["everyday"]["measures"][name]
-        assert (
-            row["before"] == pytest.approx(np.mean(measured["everyday"]["0"][name]))
-            and row["change"]["low"] <= row["change"]["value"]
-        )
+        if np.isfinite(measured["everyday"]["0"][name]).all():
+            assert row["before"] == pytest.approx(np.mean(measured["everyday"]["0"][name]))
+            assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
     draw_curve(curve, 2, out / "figures" / "curve.png")
     sheet = worst_sheet(config, out, 2, measured["acrobatic"]["2"], "acrobatic")
     assert sheet.shape == (3 * SIZE, 2 * 5 * SIZE, 3)

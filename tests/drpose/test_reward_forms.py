@@ -25,7 +25,7 @@ SIDE = 64
 
 @pytest.fixture
 def joints():
-    return torch.rand(2, len(CHANNELS), 3, generator=torch.Generator().manual_seed(0)) * 0.8 - 0.4
+    return torch.rand(2, len(CHANNELS), 3, generator=torch.Generator().manual_seed(0)) * 0.5 - 0.25
 
 
 @pytest.fixture

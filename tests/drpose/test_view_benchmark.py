@@ -109,6 +109,13 @@ def test_looks_in_closed_form():
     assert (other.ssim < 1.0).all()
 
 
+def test_without_a_body_there_are_no_normals_to_compare():
+    rng = np.random.default_rng(0)
+    white, colors = blank(), rng.integers(60, 180, (2, 6, SIZE, SIZE, 3), dtype=np.uint8)
+    found = measure_looks(np.stack([white, colors], axis=1), white, colors)
+    assert np.isnan(found.normal_degrees).all() and np.isnan(found.color_cast).all() and np.isfinite(found.psnr).all()
+
+
 def test_the_silhouette_is_what_is_not_white():
     normals = blank()
     normals[0, 3, 5:9, 10:20] = 7

@@ -89,6 +89,9 @@ def to_markdown(
     if surfaces:
         lines += ["### reconstruction", "", "| views | Chamfer, mm | P2S, mm | normal consistency | F-score | subjects |", "| --- " * 6 + "|"]  # fmt: skip
         for name, rows in surfaces.items():
+            if not rows:
+                lines += [f"| {name} | none | none | none | none | 0 |"]
+                continue
             means = SurfaceErrors(*np.mean([list(row.values()) for row in rows], axis=0))
             lines += [
                 f"| {name} | {means.chamfer_mm:.1f} | {means.p2s_mm:.1f} | {means.normal_consistency:.3f} "

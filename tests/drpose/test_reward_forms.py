@@ -1,5 +1,6 @@
 """The other rewards: what each is 0 at, what lowers it, and that a gradient comes back to the latents."""
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_heat_at_the_joints_of_every_view_is_the_joints(joints, latents):
     for subject, view, joint in np.ndindex(2, len(VIEWS), len(CHANNELS)):
         u, v = cells[subject, view, joint]
         heat[subject, view, joint, v, u] = 100.0
-    net.trunk = lambda given: heat
+    net.trunk.forward = lambda given: heat
     found = net(latents)
     assert (found - joints).abs().max() < 0.6 / SIDE
 
@@ -84,7 +85,7 @@ class StandingLearner(torch.nn.Module):
 def test_the_learners_score_knows_no_place_and_no_size(monkeypatch, latents):
     monkeypatch.setattr("posedreamer.drpose.reward_forms.load_network", lambda folder: StandingLearner())
     body = load_body()
-    score = LearnerScore(tiny_multiview(), None, body)
+    score = LearnerScore(tiny_multiview(), Path("learner"), body)
     seen = (
         StandingLearner()(torch.zeros(2, 3, 32, 32)).pose(body, torch.full((2,), 32.0), 32).joints[:, list(FROM_OUTPUT)]
     )

@@ -10,6 +10,7 @@ head_degrees                       how far the head is turned from the label's (
 second_oks                         `oks` by a second judge, the observer (estimators/observer.py), which the first knows nothing of
 shown_<attribute>                  the observer's probability that the picture shows the value that the prompt was built from, such as
                                    shown_top_color; None where the prompt says none that the observer knows
+prompt_shown                       mean of those that the prompt says: how much of the prompt is to be seen; None where it says none
 learner_oks, learner_pa_mpjpe_mm   a mesh estimator's keypoints and joints against the label's, where there is one
 difficulty                         learner_pa_mpjpe_mm: how far the learner is from the pose, wherever it puts the person;
                                    None without one
@@ -121,7 +122,9 @@ def observer_scores(seen: Observation, sample: Sample) -> dict[str, float | None
     label, area = _present(sample.label), float(np.count_nonzero(_present(sample.condition).mask))
     asked = {} if sample.prompt is None else sample.prompt.attributes
     scores = {"second_oks": _number(oks(seen.keypoints.keypoints, label.coco_keypoints, area))}
-    return scores | {f"shown_{name}": shares.get(asked.get(name, "")) for name, shares in seen.attributes.items()}
+    shown = {f"shown_{name}": shares.get(asked.get(name, "")) for name, shares in seen.attributes.items()}
+    said = [share for share in shown.values() if share is not None]
+    return scores | shown | {"prompt_shown": float(np.mean(said)) if said else None}
 
 
 LEARNER_SCORES = ("learner_oks", "learner_pa_mpjpe_mm", "difficulty")

@@ -90,7 +90,11 @@ def test_the_observer_is_asked_about_label_and_prompt(stage: MiningStage, sample
     seen = Observation(np.zeros((160, 160), np.float32), shares, Detection(sample.label.coco_keypoints[:, :2].astype(float), np.ones(17)))  # fmt: skip
     asked = replace(sample, prompt=Prompt("", {"top_color": "blue", "scene": "moon", "mood": "gay"}))
     scores = observer_scores(seen, asked)
-    assert scores == {"second_oks": 1.0, "shown_top_color": 0.3, "shown_scene": None, "shown_skin": None}
+    shown = {"shown_top_color": 0.3, "shown_scene": None, "shown_skin": None}
+    assert scores == {"second_oks": 1.0, **shown, "prompt_shown": 0.3}
+    both = replace(sample, prompt=Prompt("", {"top_color": "blue", "scene": "park"}))
+    assert observer_scores(seen, both)["prompt_shown"] == pytest.approx(0.6)
+    assert observer_scores(seen, replace(sample, prompt=None))["prompt_shown"] is None
     (scored,) = stage([asked])
     assert scores.keys() <= scored.scores.keys() and scored.scores["shown_scene"] is None
     assert 0 <= scored.scores["shown_top_color"] <= 1 and 0 <= scored.scores["second_oks"] <= 1

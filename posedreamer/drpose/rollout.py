@@ -85,6 +85,7 @@ def divergence(visited: Sequence[tuple[int, Tensor, Tensor]], frozen: Denoiser) 
     """DrPose's L_KL: mean squared difference of the trained and the frozen net's predictions at the trained steps, on the same inputs.
 
     Of velocities: with inputs alike they differ by the noise's difference over the signal, and so weigh no step by its noise.
+    What the frozen net says is a constant: no gradient goes through it to the steps before.
     """
     terms = []
     for step, given, predicted in visited:

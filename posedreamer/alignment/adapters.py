@@ -25,6 +25,18 @@ LORA_FILE = "pytorch_lora_weights.safetensors"  # diffusers' name
 POLICY, REFERENCE = "policy", "reference"
 
 
+def check_layers(nets: Any, targets: Mapping[str, Sequence[str]]) -> None:
+    """ValueError when an adapter is to train a net or a layer that is not among these nets (name -> module)."""
+    strange = sorted(set(targets) - set(nets))
+    if strange or not targets:
+        raise ValueError(f"alignment: adapter for {strange or 'no net'}; this pipeline has {sorted(nets)}")
+    for name, layers in targets.items():
+        known = [module for module, _ in nets[name].named_modules()]
+        absent = [layer for layer in layers if not any(f".{module}".endswith(f".{layer}") for module in known)]
+        if absent or not layers:
+            raise ValueError(f"alignment: the {name} has no layer {', '.join(absent) or '(none given)'}")
+
+
 def add_adapter(
     denoiser: Denoiser, rank: int, alpha: int, targets: Mapping[str, Sequence[str]], start: Path | None, seed: int
 ) -> None:
@@ -33,14 +45,7 @@ def add_adapter(
     targets: net (unet or transformer, controlnet) -> names of layers, as peft matches them. start: the folder of an adapter to go
     on from, which becomes the reference, too; of the same rank and layers. A net or layer that is not there is a ValueError.
     """
-    strange = sorted(set(targets) - set(denoiser.nets))
-    if strange or not targets:
-        raise ValueError(f"alignment: adapter for {strange or 'no net'}; this pipeline has {sorted(denoiser.nets)}")
-    for name, layers in targets.items():
-        known = [module for module, _ in denoiser.nets[name].named_modules()]
-        absent = [layer for layer in layers if not any(f".{module}".endswith(f".{layer}") for module in known)]
-        if absent or not layers:
-            raise ValueError(f"alignment: the {name} has no layer {', '.join(absent) or '(none given)'}")
+    check_layers(denoiser.nets, targets)
     denoiser.pipeline.vae.requires_grad_(False)
     denoiser.requires_grad_(False)
     torch.manual_seed(seed)  # peft draws the first weights from the global generator

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from posedreamer.alignment.adapters import add_adapter
+from posedreamer.alignment.adapters import add_adapter, check_layers
 from posedreamer.alignment.arguments import AlignmentArguments
 from posedreamer.alignment.config import AlignConfig
 from posedreamer.alignment.denoisers import open_denoiser
@@ -26,6 +26,7 @@ from posedreamer.stages.generation.diffusers_backend import (
     Drawing,
     check_condition,
     load_model,
+    outline_nets,
     warn_of_other_base,
 )
 from posedreamer.stages.generation.renderer import RENDERERS
@@ -45,7 +46,8 @@ def record_config(config: AlignConfig, line: Config, out: Path) -> None:
     if line.generator.model in RENDERERS or line.generator.adapters:
         told = "renders" if line.generator.model in RENDERERS else f"has the adapters {list(line.generator.adapters)}"
         raise ValueError(f"align: {config.line} {told}; expected a diffusion model without adapters")
-    training_arguments(config, line, out)  # what is wrong with them is said before hours of work
+    training_arguments(config, line, out)  # what is wrong with them, and with the layers, is said before hours of work
+    check_layers(outline_nets(line.generator.model, line.generator.controlnet), config.adapter.layers)
     path, content = out / "config.json", config.model_dump(mode="json") | {"line_hash": line.hash}
     if path.is_file():
         wanted = {name: value for name, value in content.items() if name != "rounds"}

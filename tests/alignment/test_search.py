@@ -6,10 +6,12 @@ import pytest
 import yaml
 from commands import ROOT
 
+from posedreamer.alignment.adapters import check_layers
 from posedreamer.alignment.config import load_align_config
 from posedreamer.alignment.rounds import training_arguments
 from posedreamer.config import load_config
 from posedreamer.report.alignment_search import to_markdown
+from posedreamer.stages.generation.diffusers_backend import outline_nets
 
 SETTINGS = yaml.safe_load((ROOT / "configs" / "align_search.yaml").read_text())
 NANO = ROOT / "configs" / "align_nano.yaml"
@@ -18,7 +20,9 @@ NANO = ROOT / "configs" / "align_nano.yaml"
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_a_setting_can_be_trained_and_shares_the_candidates(name, tmp_path):
     base, one = load_align_config(NANO), load_align_config(NANO, SETTINGS[name])
-    training_arguments(one, load_config(ROOT / one.line), Path(tmp_path))
+    line = load_config(ROOT / one.line)
+    training_arguments(one, line, Path(tmp_path))
+    check_layers(outline_nets(line.generator.model, line.generator.controlnet), one.adapter.layers)
     assert (one.seed, one.labels, one.candidates, one.line) == (base.seed, base.labels, base.candidates, base.line)
     assert (one == base) == (name == "as it is")
 

@@ -95,6 +95,24 @@ def load_model(
     return Model(pipeline.to(device), identity)
 
 
+def outline_nets(model: str, controlnet: str | None) -> dict[str, Any]:
+    """UNet or transformer, and ControlNet, of a pipeline: their layers without any weights, at no cost."""
+    import diffusers
+
+    folder, _ = resolve(model)
+    is_flux = _pipeline_class(folder, model).startswith("Flux")
+    control_folder = folder / CONTROLNET if controlnet is None else resolve(controlnet)[0]
+    if is_flux:
+        kinds: dict[str, Any] = {"transformer": diffusers.FluxTransformer2DModel, CONTROLNET: diffusers.FluxControlNetModel}
+    else:
+        kinds = {"unet": diffusers.UNet2DConditionModel, CONTROLNET: diffusers.ControlNetModel}
+    with torch.device("meta"):
+        return {
+            name: kind.from_config(kind.load_config(control_folder if name == CONTROLNET else folder / name))
+            for name, kind in kinds.items()
+        }
+
+
 def load_adapter(pipeline: Any, folder: Path, name: str) -> None:
     """Adds the LoRA weights of a folder: those of UNet or transformer in diffusers' format, those of the ControlNet in a folder of
     their own beside them. A folder without either is a ValueError.

@@ -17,8 +17,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/python pipelines/generate.py --config configs/nano.yaml --out $(DEMO)
 
+# Two files of tests at a time, each on a thread of its own: together they would wait for each other's.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-long: $(READY)
 	$(BIN)/python -m pytest --long -m long

@@ -43,7 +43,8 @@ def attempted() -> list[list[Sample]]:
         keys = [make_key(config_of([]).key_hash, 0, shard, place) for place in range(SIZE)]
         samples = [make_sample(key, "kept", None, 0.9, place, "xyz") for place, key in enumerate(keys[:-1])]
         scores = [
-            {"contrast": 50.0, "clipped": 0.1, "joints_inside": 1.0, "second_person": 0.1, "difficulty": None,
+            {"contrast": 50.0, "clipped": 0.1, "colourfulness": 30.0, "tonal_range": 150.0, "cast": 0.5, "blur": 0.4,
+             "joints_inside": 1.0, "second_person": 0.1, "difficulty": None,
              "oks": 0.1 if shard == 1 else float(rng.uniform(0.4, 1.0)), "silhouette": float(rng.uniform(0.1, 0.9))}
             for _ in samples
         ]  # fmt: skip

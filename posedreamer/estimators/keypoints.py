@@ -25,6 +25,11 @@ MIN_CONFIDENT = 4
 CROP_MARGIN = 0.04  # added on each side of their box, as a share of the picture's longer side
 CROP_SCALE = 1.25  # side of the square over the longer side of the widened box
 
+# Nobody is there when the first pass's strongest joints are, on average, less sure than this: of 50 renders with a second person pasted in and
+# the labelled one painted over none had less than .153, of 80 without a second person 82 % had.
+STRONGEST = 5
+NOBODY = 0.15
+
 # Mean confidence from which the picture is not turned: people who stand in the open reach it.
 SURE = 0.6
 
@@ -108,9 +113,14 @@ class KeypointDetector:
         return Detection(np.array([width, height], np.float32) - turned.keypoints, turned.confidence)
 
     def detect_anywhere(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Detection:
-        """Two passes, upright; the first takes the strongest person wherever it is, with no preference for the middle."""
+        """Two passes, upright; the first takes the strongest person wherever it is, with no preference for the middle.
+
+        Where the first finds nobody its answer stands: there is nothing to look at more closely.
+        """
         height, width = rgb.shape[:2]
         first = self._locate(rgb, whole_square(height, width), prefer_middle=False)
+        if np.sort(first.confidence)[-STRONGEST:].mean() < NOBODY:
+            return first
         return self._locate(rgb, person_square(first, height, width))
 
     def detect_batch(self, images: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> list[Detection]:

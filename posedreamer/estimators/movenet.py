@@ -59,8 +59,8 @@ class InvertedResidual(nn.Module):
         self.is_residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu6(self.expand(x))
-        out = self.project(F.relu6(self.depthwise(wide)))
+        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        out = self.project(F.relu6(self.depthwise(wide), inplace=True))
         return x + out if self.is_residual else out
 
 
@@ -73,7 +73,7 @@ class SeparableConv(nn.Module):
         self.pointwise = nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.pointwise(self.depthwise(x)))
+        return F.relu(self.pointwise(self.depthwise(x)), inplace=True)
 
 
 class Head(nn.Module):
@@ -134,12 +134,12 @@ class MoveNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Pyramid features (batch, 24, 64, 64) of float images (batch, 3, 256, 256) with values 0..255."""
-        x = F.relu6(self.stem(images * INPUT_SCALE - 1.0))
+        x = F.relu6(self.stem(images * INPUT_SCALE - 1.0), inplace=True)
         taken: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             taken.append(x)
-        x = self.top_lateral(F.relu6(self.top(x)))
+        x = self.top_lateral(F.relu6(self.top(x), inplace=True))
         for (block, _), lateral, merge in zip(PYRAMID, self.laterals, self.merges, strict=True):
             skip = taken[block]
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)

@@ -83,6 +83,14 @@ def test_finds_a_person_in_the_corner(detector: KeypointDetector) -> None:
     assert found.confidence[nose] > 0.5 and np.linalg.norm(found.keypoints[nose] - expected) < 8
 
 
+@pytest.mark.parametrize(("picture", "looks"), [(np.full((256, 256, 3), 128, np.uint8), 1), (astronaut(), 2)])
+def test_what_nobody_is_in_is_not_looked_at_closer(detector, monkeypatch, picture, looks) -> None:
+    squares, locate = [], detector._locate
+    monkeypatch.setattr(detector, "_locate", lambda rgb, square, *more, **named: squares.append(square) or locate(rgb, square, *more, **named))  # fmt: skip
+    detector.detect_anywhere(picture)
+    assert len(squares) == looks and squares[0] == whole_square(*picture.shape[:2])
+
+
 def test_batch_equals_single(detector: KeypointDetector) -> None:
     """To the last bit, whatever stands beside it."""
     together = detector.detect_batch([camera(), astronaut()[:300]])

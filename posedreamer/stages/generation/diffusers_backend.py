@@ -103,7 +103,10 @@ def outline_nets(model: str, controlnet: str | None) -> dict[str, Any]:
     is_flux = _pipeline_class(folder, model).startswith("Flux")
     control_folder = folder / CONTROLNET if controlnet is None else resolve(controlnet)[0]
     if is_flux:
-        kinds: dict[str, Any] = {"transformer": diffusers.FluxTransformer2DModel, CONTROLNET: diffusers.FluxControlNetModel}
+        kinds: dict[str, Any] = {
+            "transformer": diffusers.FluxTransformer2DModel,
+            CONTROLNET: diffusers.FluxControlNetModel,
+        }
     else:
         kinds = {"unet": diffusers.UNet2DConditionModel, CONTROLNET: diffusers.ControlNetModel}
     with torch.device("meta"):

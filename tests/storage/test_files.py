@@ -15,8 +15,8 @@ def root(request, tmp_path):
     if request.param == "disk":
         yield str(tmp_path / "run")
     else:
-        yield "memory://bucket/run"
-        fsspec.filesystem("memory").rm("/bucket", recursive=True)
+        yield "memory://files/run"
+        fsspec.filesystem("memory").rm("/files", recursive=True)
 
 
 def test_a_file_is_written_replaced_listed_and_removed(root):

@@ -131,8 +131,8 @@ def test_stats_that_do_not_add_up_are_refused(tmp_path, samples, body_record):
 
 
 def test_a_run_may_live_at_a_url(samples, body_record):
-    stats = write_shard("memory://bucket/run", 0, 0, samples, {}, body=body_record, image_format="png")
-    assert read_stats("memory://bucket/run", 0) == stats
-    (first, _) = read_shard("memory://bucket/run/shards/000000.tar")
+    stats = write_shard("memory://shard/run", 0, 0, samples, {}, body=body_record, image_format="png")
+    assert read_stats("memory://shard/run", 0) == stats
+    (first, _) = read_shard("memory://shard/run/shards/000000.tar")
     np.testing.assert_array_equal(first.image.rgb, samples[0].image.rgb)
-    assert read_index("memory://bucket/run").num_rows == 5
+    assert read_index("memory://shard/run").num_rows == 5

@@ -70,7 +70,8 @@ class DenoiserConfig(Strict):
     body in `body_share`, and anywhere in the others; the last `whole_steps` see whole pictures. person_weight: extra weight of
     latent cells on the body; head_weight: more of those on the head. silent_share: share of the pictures whose prompt is left out,
     without which guidance has nothing to lead away from. critic_weight: of what a critic that learns along finds in the predictions
-    after the first step (critic.py); 0: there is none. guided_inside, guided_outside: guidance that is trained into the predictions, well
+    after the first step (critic.py); 0: there is none. reader_weight: of what a reader of latents does not find in the predictions of
+    whole pictures (nano_reader.py), in the steps that see whole ones; 0: it is not asked. guided_inside, guided_outside: guidance that is trained into the predictions, well
     inside the body and, in the first step, away from it (nano_guidance.py); 1: none.
     """
 
@@ -92,6 +93,7 @@ class DenoiserConfig(Strict):
     head_weight: Annotated[float, Field(ge=0.0)] = 8.0
     silent_share: Share = 0.0
     critic_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    reader_weight: Annotated[float, Field(ge=0.0)] = 0.0
     guided_inside: Annotated[float, Field(ge=1.0)] = 1.0
     guided_outside: Annotated[float, Field(ge=1.0)] = 1.0
     loop: LoopConfig
@@ -113,7 +115,7 @@ class DenoiserConfig(Strict):
 class TrainNanoConfig(Strict):
     """All of it. data: folder of a packed data set; validation: of another one, of the held-out split; none: no validation.
 
-    precision: of the forward passes (weights stay float32).
+    precision: of the forward passes (weights stay float32). reader: how the reader of latents is trained; none: there is none.
 
     device: of torch; threads: that share a batch on the CPU (one anywhere else).
     start: folder of an exported pipeline that training goes on from, with its encoder and its tokenizer; none: from scratch.
@@ -130,6 +132,7 @@ class TrainNanoConfig(Strict):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     autoencoder: AutoencoderConfig
     text: TextConfig = TextConfig()
+    reader: LoopConfig | None = None
     denoiser: DenoiserConfig
     preview_columns: Positive = 8
 
@@ -137,6 +140,12 @@ class TrainNanoConfig(Strict):
     def _threads_are_of_the_cpu(self) -> "TrainNanoConfig":
         if self.device != "cpu" and self.threads != 1:
             raise ValueError(f"threads share a batch on the CPU only: got {self.threads} threads on {self.device}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_reader_that_is_asked_is_trained(self) -> "TrainNanoConfig":
+        if self.denoiser.reader_weight > 0 and self.reader is None:
+            raise ValueError("denoiser.reader_weight needs `reader`, the training of the net that is asked")
         return self
 
     @model_validator(mode="after")

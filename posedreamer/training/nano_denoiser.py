@@ -34,14 +34,15 @@ from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_
 from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
 from posedreamer.training.nano_guidance import Teacher, guided_share
+from posedreamer.training.nano_reader import LatentReader, unsaid
 
 STAGE, CRITIC = "denoiser", "critic"
 VALIDATION_BATCH = 32
 
 
 class PictureTokens(NamedTuple):
-    """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts and of no prompt, and how pictures become
-    latents.
+    """What is trained on: pictures, the xyz maps of their bodies, the tokens of their prompts and of no prompt, the numbers of their
+    attributes' values (`observing.number_attributes`), and how pictures become latents.
 
     Squares may begin at any pixel, and be mirrored: the same body then falls otherwise into the latents' cells. A cell's
     details are what a net learns last, and this shows it 128 times as many.
@@ -51,6 +52,7 @@ class PictureTokens(NamedTuple):
     conditions: UInt8[np.ndarray, "count h w 3"]
     tokens: Int64[Tensor, "count length"]
     silence: Int64[Tensor, " length"]
+    answers: Int64[Tensor, "count attributes"]
     kernel: PatchKernel
 
     @property
@@ -106,8 +108,12 @@ def denoiser_loss(
     seed: int,
     precision: torch.dtype,
     teacher: Teacher | None = None,
+    reader: LatentReader | None = None,
 ) -> LossAt:
-    """The mean of `picture_errors` over a step's batch, and what the critic finds. scheduler: the LCMScheduler that is drawn with."""
+    """The mean of `picture_errors` over a step's batch, what the critic finds, and what the reader does not.
+
+    scheduler: the LCMScheduler that is drawn with. reader: trained and fixed.
+    """
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     set_all_times(scheduler)
 
@@ -125,15 +131,22 @@ def denoiser_loss(
         seen = (latents, maps, words)
         draws = draw(config, (size, *latents.shape[1:]), len(scheduler.timesteps), seed, step).of(part)
         look, errors = picture_errors(modules, seen, draws, scheduler, config, data.factor, precision, teacher)
+        loss, is_spoken = errors.mean(), ~is_silent
+        if reader is not None and side == whole and is_spoken.any():
+            with autocast(modules, precision):
+                told = reader(look.clean[is_spoken.to(latents.device)])
+            answers = data.answers[torch.from_numpy(rows[part])][is_spoken].to(latents.device)
+            loss = loss + config.reader_weight * unsaid(told, answers).sum() / len(is_spoken)
         is_later = draws.place.to(latents.device) > 0
         if config.critic_weight == 0 or not is_later.any():
-            return errors.mean()
+            return loss
         with autocast(modules, precision), torch.no_grad():
             text = modules["text_encoder"](words[is_later]).last_hidden_state
         with autocast(modules, precision):
-            told = (maps[is_later], text)
-            disliked, mistaken = adversarial_losses(modules[CRITIC], look.clean[is_later], latents[is_later], *told)
-        return errors.mean() + config.critic_weight * disliked + mistaken
+            disliked, mistaken = adversarial_losses(
+                modules[CRITIC], look.clean[is_later], latents[is_later], maps[is_later], text
+            )
+        return loss + config.critic_weight * disliked + mistaken
 
     return loss_at
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import nn
+from jaxtyping import Bool, Float, Int64, UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from posedreamer.rendering.conditions import condition_renderer_id
 from posedreamer.seeds import seed_for
@@ -25,6 +26,7 @@ from posedreamer.strict import differences
 from posedreamer.training import autoencoder_run
 from posedreamer.training import nano_autoencoder as autoencoding
 from posedreamer.training import nano_denoiser as denoising
+from posedreamer.training import nano_reader as reading
 from posedreamer.training.critic import LatentCritic
 from posedreamer.training.group_norm import prepared
 from posedreamer.training.loop import train
@@ -47,11 +49,12 @@ FIXED = ("seed", "data", "start", "image_size")  # what may not change within a 
 
 
 class PictureSet(NamedTuple):
-    """What is trained on: true renders, the xyz maps of their bodies, and their prompts."""
+    """What is trained on: true renders, the xyz maps of their bodies, their prompts, and what those say (`number_attributes`)."""
 
     images: UInt8[np.ndarray, "count h w 3"]
     conditions: UInt8[np.ndarray, "count h w 3"]
     prompts: Sequence[str]
+    answers: Int64[Tensor, "count attributes"]
 
 
 def record_config(config: TrainNanoConfig, out: Path) -> None:
@@ -87,6 +90,35 @@ def train_autoencoder(config: TrainNanoConfig, pictures: PictureSet, out: Path, 
     )  # fmt: skip
 
 
+def train_reader(config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool) -> Path:
+    """Trains (or resumes) the reader of latents on the pictures. Returns the file of its averaged weights, float32."""
+    if config.reader is None:
+        raise ValueError("train_nano: the config has no `reader` to train")
+    kernel = autoencoding.patch_kernel(
+        autoencoder_run.load_autoencoder(config.autoencoder, out, config.device, config.start)
+    )
+
+    def latents_at(
+        rows: Int64[np.ndarray, " batch"], turned: Bool[np.ndarray, " batch"]
+    ) -> Float[Tensor, "batch c h w"]:
+        images = np.array(pictures.images[rows])
+        images[turned] = images[turned, :, ::-1]
+        return kernel.encode(autoencoding.to_signed(images).to(config.device))
+
+    torch.manual_seed(seed_for(config.seed, reading.STAGE, "weights"))
+    net = prepared(reading.LatentReader(config.autoencoder.latent_channels), config.device)
+    precision = getattr(torch, config.precision)
+    loss_at = reading.reader_loss(latents_at, pictures.answers, config.reader, config.seed, precision)
+    path = _reader_path(out)
+
+    def save(step: int, averages: Mapping[str, nn.Module]) -> None:
+        state = averages[reading.STAGE].state_dict()
+        save_file({name: values.contiguous().cpu() for name, values in state.items()}, path)
+
+    train(reading.STAGE, {reading.STAGE: net}, loss_at, config.reader, path.parent, save, resume, config.threads)
+    return path
+
+
 def train_denoiser(
     config: TrainNanoConfig, pictures: PictureSet, out: Path, resume: bool, validation: PictureSet | None = None
 ) -> Path:
@@ -102,7 +134,9 @@ def train_denoiser(
 
     def with_tokens(shown: PictureSet) -> denoising.PictureTokens:
         *tokens, silence = encode(tokenizer, [*shown.prompts, ""])
-        return denoising.PictureTokens(shown.images, shown.conditions, torch.stack(tokens), silence, kernel)
+        return denoising.PictureTokens(
+            shown.images, shown.conditions, torch.stack(tokens), silence, shown.answers, kernel
+        )
 
     data, validated = with_tokens(pictures), None if validation is None else with_tokens(validation)
     torch.manual_seed(seed_for(config.seed, denoising.STAGE, "weights"))
@@ -115,7 +149,8 @@ def train_denoiser(
         critic = LatentCritic(config.autoencoder.latent_channels, config.text.width)
         modules[denoising.CRITIC] = prepared(critic, config.device)
     scheduler, precision = build_scheduler(), getattr(torch, config.precision)
-    loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision, teacher)
+    reader = _load_reader(config, out) if settings.reader_weight > 0 else None
+    loss_at = denoising.denoiser_loss(data, scheduler, settings, config.seed, precision, teacher, reader)
 
     def preview(step: int, averages: Mapping[str, nn.Module]) -> None:
         if validated is not None:
@@ -154,6 +189,20 @@ def export(pipeline: Any, folder: Path, link: Path, config: TrainNanoConfig, fac
     for older in sorted(folder.parent.iterdir())[:-2]:
         shutil.rmtree(older)
     logger.info("exported %s", json.dumps({**known, **facts}, sort_keys=True))
+
+
+def _reader_path(out: Path) -> Path:
+    return out / reading.STAGE / "reader.safetensors"
+
+
+def _load_reader(config: TrainNanoConfig, out: Path) -> reading.LatentReader:
+    """The trained reader, fixed; ValueError when the run has none."""
+    path = _reader_path(out)
+    if not path.is_file():
+        raise ValueError(f"train_nano: {path} is missing; train the stage `reader` first")
+    reader = reading.LatentReader(config.autoencoder.latent_channels)
+    reader.load_state_dict(load_file(path))
+    return prepared(reader, config.device).eval().requires_grad_(False)
 
 
 def _denoiser(config: TrainNanoConfig, tokenizer: Any, cells: int) -> dict[str, nn.Module]:

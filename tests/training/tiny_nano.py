@@ -1,7 +1,9 @@
 """The nano generator's training at a size that a test can afford."""
 
 import numpy as np
+import torch
 
+from posedreamer.rendering.attributes import VALUES
 from posedreamer.training.nano_config import TrainNanoConfig
 from posedreamer.training.nano_run import PictureSet
 
@@ -43,6 +45,6 @@ def random_pictures(count=12):
     rng = np.random.default_rng(0)
     images, maps = rng.integers(0, 256, (2, count, SIZE, SIZE, 3)).astype(np.uint8)
     maps[:, :8] = 0
-    return PictureSet(
-        images, maps, [f"a person in a {color} shirt" for color in ("red", "blue", "green", "red") * (count // 4)]
-    )
+    prompts = [f"a person in a {color} shirt" for color in ("red", "blue", "green", "red") * (count // 4)]
+    answers = torch.stack([torch.arange(count) % len(values) for values in VALUES.values()], dim=1)
+    return PictureSet(images, maps, prompts, answers)

@@ -31,6 +31,7 @@ from posedreamer.training.nano_denoiser import (  # noqa: E402
 )
 from posedreamer.training.nano_guidance import Teacher, guided_share  # noqa: E402
 from posedreamer.training.nano_model import build_denoiser, build_scheduler, build_text_encoder  # noqa: E402
+from posedreamer.training.nano_reader import LatentReader, unsaid  # noqa: E402
 from posedreamer.training.nano_text import build_tokenizer, encode, words_of  # noqa: E402
 
 pytestmark = [
@@ -57,8 +58,9 @@ def parts(tmp_path, **changes):
         module.eval()
     settings = DenoiserConfig.model_validate(config.denoiser.model_dump() | changes)
     data = PictureTokens(
-        pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0], KERNEL
-    )
+        pictures.images, pictures.conditions, encode(tokenizer, pictures.prompts), encode(tokenizer, [""])[0],
+        pictures.answers, KERNEL,
+    )  # fmt: skip
     return modules, settings, data, KERNEL.encode(to_signed(pictures.images))
 
 
@@ -318,3 +320,40 @@ def test_the_critic_adds_its_two_losses_for_later_steps_only(tmp_path):
     judged(0, part, modules).backward()
     assert all(weight.grad is not None for weight in modules["critic"].parameters())
     assert modules["unet"].conv_in.weight.grad is not None
+
+
+def with_reader(tmp_path, **changes):
+    """The first step's loss without a reader and with one, modules, reader and settings."""
+    modules, settings, data, _ = parts(tmp_path, reader_weight=0.5, whole_steps=4, **changes)
+    torch.manual_seed(1)
+    reader = LatentReader(8).eval().requires_grad_(False)
+    size, scheduler = settings.loop.batch_size, build_scheduler()
+    plain, asked = (
+        denoiser_loss(data, scheduler, settings, SEED, torch.float32, reader=asked)(0, slice(0, size), modules)
+        for asked in (None, reader)
+    )
+    return plain, asked, modules, reader, settings
+
+
+def test_the_reader_asks_for_the_prompt_of_what_is_predicted(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        nano_denoiser, "unsaid", lambda told, answers: seen.append((told, answers)) or unsaid(told, answers)
+    )
+    plain, asked, modules, reader, settings = with_reader(tmp_path)
+    (told, answers), rows = seen[0], batch_at(SEED, STAGE, 0, settings.loop.batch_size, 12)
+    assert torch.equal(answers, random_pictures().answers[torch.from_numpy(rows)])
+    torch.testing.assert_close(asked - plain, 0.5 * unsaid(told, answers).mean())
+    (asked - plain).backward()
+    assert any(weight.grad is not None and weight.grad.any() for weight in modules["unet"].parameters())
+    assert all(weight.grad is None for weight in reader.parameters())
+
+
+def test_a_picture_without_its_prompt_is_asked_nothing(tmp_path):
+    plain, asked, *_ = with_reader(tmp_path, silent_share=1.0)
+    assert torch.equal(plain, asked)
+
+
+def test_a_square_is_asked_nothing(tmp_path):
+    plain, asked, *_ = with_reader(tmp_path, loop={"steps": 9, "batch_size": 4})
+    assert torch.equal(plain, asked)

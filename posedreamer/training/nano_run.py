@@ -113,6 +113,7 @@ def train_reader(config: TrainNanoConfig, pictures: PictureSet, out: Path, resum
 
     def save(step: int, averages: Mapping[str, nn.Module]) -> None:
         state = averages[reading.STAGE].state_dict()
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: values.contiguous().cpu() for name, values in state.items()}, path)
 
     train(reading.STAGE, {reading.STAGE: net}, loss_at, config.reader, path.parent, save, resume, config.threads)

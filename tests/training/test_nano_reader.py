@@ -72,7 +72,7 @@ def test_a_mirrored_picture_is_read_of_its_own_row():
 def asking(tmp_path, **changes):
     config = tiny_config(tmp_path).model_dump()
     config["denoiser"] |= {"reader_weight": 0.1, "whole_steps": 4}
-    config["reader"] = {"steps": 2, "batch_size": 4, "checkpoint_every": 1}
+    config["reader"] = {"steps": 2, "batch_size": 4, "checkpoint_every": 2, "preview_every": 1}
     return TrainNanoConfig.model_validate(config | changes)
 
 

@@ -133,7 +133,8 @@ class Observer:
         torch.set_num_threads(self.threads)
         network = ObserverNet()
         network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
-        self.network = network.eval().requires_grad_(False)
+        # A tenth quicker on a CPU. (torch's stubs do not know this overload.)
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return self
 
     def observe(self, pictures: Sequence[UInt8[np.ndarray, "_h _w 3"]], batch_size: int = 16) -> list[Observation]:
@@ -143,7 +144,8 @@ class Observer:
         found = []
         for first in range(0, len(pictures), batch_size):
             batch = pictures[first : first + batch_size]
-            seen: Seen = self.network(torch.cat([to_input(picture) for picture in batch]))
+            given = torch.cat([to_input(picture) for picture in batch])
+            seen: Seen = self.network(given.contiguous(memory_format=torch.channels_last))
             bodies = seen.body.sigmoid()[:, 0].numpy()
             shares = [answer.softmax(dim=1).tolist() for answer in seen.answers]
             points, sureness = (values.numpy() for values in locate(seen.points))

@@ -14,8 +14,8 @@ from jaxtyping import Bool, UInt8
 
 from posedreamer.stages.filtering.fill import widen
 
-WORK_SIZE = 160  # longer side of the picture that is cut, pixels
-ROUNDS = 3
+WORK_SIZE = 112  # longer side of the picture that is cut, pixels
+ROUNDS = 2
 BOX_MARGIN = 0.15  # how far outside the silhouette's box a person may reach, as a share of its longer side
 # Clothes and hair stand off the bare body, which is what a label's silhouette shows: a band along the outline, as a share
 # of the box's longer side, counts neither way.

@@ -34,7 +34,7 @@ from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_
 from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
 from posedreamer.training.nano_guidance import Teacher, guided_share
-from posedreamer.training.nano_reader import LatentReader, unsaid
+from posedreamer.training.nano_reader import LatentReader, under_noise, unsaid
 
 STAGE, CRITIC = "denoiser", "critic"
 VALIDATION_BATCH = 32
@@ -133,8 +133,9 @@ def denoiser_loss(
         look, errors = picture_errors(modules, seen, draws, scheduler, config, data.factor, precision, teacher)
         loss, is_spoken = errors.mean(), ~is_silent
         if reader is not None and side == whole and is_spoken.any():
+            read = under_noise(look.clean, size, part, seed, step)[is_spoken.to(latents.device)]
             with autocast(modules, precision):
-                told = reader(look.clean[is_spoken.to(latents.device)])
+                told = reader(read)
             answers = data.answers[torch.from_numpy(rows[part])][is_spoken].to(latents.device)
             loss = loss + config.reader_weight * unsaid(told, answers).sum() / len(is_spoken)
         is_later = draws.place.to(latents.device) > 0

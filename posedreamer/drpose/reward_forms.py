@@ -18,8 +18,9 @@ from posedreamer.bodies.body import BodyModel
 from posedreamer.drpose.multiview import MultiViewModel, unstack_views
 from posedreamer.drpose.reward import wanted_maps
 from posedreamer.drpose.skeleton import CHANNELS, FROM_OUTPUT
-from posedreamer.drpose.skeleton_net import WIDTHS, Block, SkeletonNet
+from posedreamer.drpose.skeleton_net import WIDTHS, SkeletonNet
 from posedreamer.drpose.views import VIEWS, triangulate
+from posedreamer.estimators.blocks import Block
 from posedreamer.estimators.features import DEVIATION, MEAN
 from posedreamer.estimators.mesh import load_network
 

@@ -16,25 +16,11 @@ from torch import Tensor, nn
 from posedreamer.drpose.multiview import unstack_views
 from posedreamer.drpose.skeleton import CHANNELS
 from posedreamer.drpose.views import VIEWS
+from posedreamer.estimators.blocks import Block
 
 WIDTHS = (64, 96, 96)  # at the latents' cells, at a half and at a quarter of them
 FINE = 4  # cells of a map along the side of a latent cell
 FINE_WIDTH = 16
-
-
-class Block(nn.Module):
-    """Two convolutions, the second added to the first."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(channels_in, channels, 3, stride, 1)
-        self.norm = nn.GroupNorm(8, channels)
-        self.conv = nn.Conv2d(channels, channels, 3, 1, 1)
-
-    def forward(self, x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c2 h2 w2"]:
-        """The sum."""
-        x = self.enter(x)
-        return x + self.conv(F.silu(self.norm(x)))
 
 
 class SkeletonNet(nn.Module):

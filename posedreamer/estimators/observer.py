@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from posedreamer.estimators.blocks import Block
 from posedreamer.estimators.keypoints import Detection
 from posedreamer.geometry.skeletons import COCO_KEYPOINTS
 from posedreamer.rendering.attributes import VALUES
@@ -44,20 +45,6 @@ class Observation(NamedTuple):
     def value(self, name: str) -> str:
         """The most probable value of an attribute."""
         return max(self.attributes[name], key=self.attributes[name].__getitem__)
-
-
-class Block(nn.Module):
-    """A convolution that changes width and size, and one more round which its result is added."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(channels_in, channels, 3, stride, 1)
-        self.norm = nn.GroupNorm(8, channels)
-        self.conv = nn.Conv2d(channels, channels, 3, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.enter(x)
-        return x + self.conv(F.silu(self.norm(x)))
 
 
 class Seen(NamedTuple):

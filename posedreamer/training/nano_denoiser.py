@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from posedreamer.seeds import generator_for
 from posedreamer.training.critic import adversarial_losses
@@ -34,7 +34,7 @@ from posedreamer.training.nano_autoencoder import PatchKernel, body_mask, error_
 from posedreamer.training.nano_config import DenoiserConfig
 from posedreamer.training.nano_crops import Crops, cut, draw_crops, mirrored
 from posedreamer.training.nano_guidance import Teacher, guided_share
-from posedreamer.training.nano_reader import LatentReader, under_noise, unsaid
+from posedreamer.training.nano_reader import under_noise, unsaid
 
 STAGE, CRITIC = "denoiser", "critic"
 VALIDATION_BATCH = 32
@@ -108,11 +108,11 @@ def denoiser_loss(
     seed: int,
     precision: torch.dtype,
     teacher: Teacher | None = None,
-    reader: LatentReader | None = None,
+    reader: nn.Module | None = None,
 ) -> LossAt:
     """The mean of `picture_errors` over a step's batch, what the critic finds, and what the reader does not.
 
-    scheduler: the LCMScheduler that is drawn with. reader: trained and fixed.
+    scheduler: the LCMScheduler that is drawn with. reader: a trained `LatentReader`, fixed.
     """
     size, whole, count = config.loop.batch_size, data.conditions.shape[1], len(data.conditions)
     set_all_times(scheduler)

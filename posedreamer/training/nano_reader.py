@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from posedreamer.estimators.observer import Block
+from posedreamer.estimators.blocks import Block
 from posedreamer.rendering.attributes import VALUES
 from posedreamer.training.loop import LossAt, Modules, autocast, batch_at, device_of, torch_generator
 from posedreamer.training.loop_config import LoopConfig
@@ -34,10 +34,10 @@ class LatentReader(nn.Module):
     def __init__(self, latent_channels: int) -> None:
         super().__init__()
         fine, middle, coarse = WIDTHS
-        self.enter = Block(latent_channels, fine, 1)
+        self.enter = Block(latent_channels, fine)
         self.middle = Block(fine, middle, 2)
         self.coarse = Block(middle, coarse, 2)
-        self.up = Block(coarse + middle, middle, 1)
+        self.up = Block(coarse + middle, middle)
         self.look = nn.Conv2d(middle, len(VALUES), 1)
         self.heads = nn.ModuleList(nn.Linear(middle, len(values)) for values in VALUES.values())
 

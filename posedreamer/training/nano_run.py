@@ -196,7 +196,7 @@ def _reader_path(out: Path) -> Path:
     return out / reading.STAGE / "reader.safetensors"
 
 
-def _load_reader(config: TrainNanoConfig, out: Path) -> reading.LatentReader:
+def _load_reader(config: TrainNanoConfig, out: Path) -> nn.Module:
     """The trained reader, fixed; ValueError when the run has none."""
     path = _reader_path(out)
     if not path.is_file():
